@@ -1,0 +1,10 @@
+export * from './subjects.ts';
+export * from './packed.ts';
+export * from './link.ts';
+export * from './shard.ts';
+export * from './ingress-batch.ts';
+export * from './egress-batch.ts';
+export * from './gen/filbert/bus/v1/bus.ts';
+export * as connectionsV1 from './gen/filbert/connections/v1/connections.ts';
+export * as routerV1 from './gen/filbert/router/v1/router.ts';
+export * as bootstrapV1 from './gen/filbert/bootstrap/v1/bootstrap.ts';

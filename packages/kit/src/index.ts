@@ -1,1 +1,2 @@
+export * from './clock/index.ts';
 export * from './bus/bus.ts';

@@ -1,0 +1,69 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { z } from 'zod';
+
+const Export = z.object({
+  resourceSpans: z.array(
+    z.object({
+      resource: z.object({ attributes: z.array(z.object({ key: z.string(), value: z.unknown() })) }),
+      scopeSpans: z.array(
+        z.object({
+          spans: z.array(
+            z.object({
+              traceId: z.string(),
+              spanId: z.string(),
+              parentSpanId: z.string().optional(),
+              name: z.string(),
+              kind: z.number(),
+              attributes: z.array(z.object({ key: z.string(), value: z.unknown() })).default([]),
+              status: z.object({ code: z.number().optional() }).optional(),
+            }),
+          ),
+        }),
+      ),
+    }),
+  ),
+});
+
+/** A span as it came over OTLP/HTTP, and the resource attributes of its sender. */
+export type ReceivedSpan = z.output<typeof Export>['resourceSpans'][0]['scopeSpans'][0]['spans'][0] & {
+  readonly resource: ReadonlyMap<string, unknown>;
+};
+
+export interface OtlpReceiver {
+  readonly endpoint: string;
+  readonly spans: readonly ReceivedSpan[];
+  close(): Promise<void>;
+}
+
+/** An OTLP/HTTP collector (JSON) on loopback that keeps the spans it gets. */
+export async function startOtlpReceiver(): Promise<OtlpReceiver> {
+  const spans: ReceivedSpan[] = [];
+  const server = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      if (request.url !== '/v1/traces') {
+        response.writeHead(404).end();
+        return;
+      }
+      const { resourceSpans } = Export.parse(JSON.parse(Buffer.concat(chunks).toString()));
+      for (const { resource, scopeSpans } of resourceSpans) {
+        const attributes = new Map(resource.attributes.map(({ key, value }) => [key, value]));
+        for (const scope of scopeSpans) for (const span of scope.spans) spans.push({ ...span, resource: attributes });
+      }
+      response.writeHead(200, { 'content-type': 'application/json' }).end('{}');
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  return {
+    endpoint: `http://127.0.0.1:${port}`,
+    spans,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}

@@ -1,0 +1,37 @@
+import { collectDefaultMetrics, type Registry } from 'prom-client';
+import { type Metrics } from './metrics.ts';
+import { namesUpTo } from './labels.ts';
+
+const collecting = new WeakSet<Registry>();
+
+/**
+ * Adds what Node knows of the process (event-loop lag, heap, garbage collection, CPU, file descriptors) under its usual
+ * names `nodejs_…` and `process_…`. Once per registry: further calls do nothing.
+ */
+export function collectProcessMetrics(registry: Registry): void {
+  if (collecting.has(registry)) return;
+  collecting.add(registry);
+  collectDefaultMetrics({ register: registry });
+}
+
+/** One counter of the bus. Topics and events are closed sets of names in the program. */
+export interface BusCounter {
+  readonly topic: string;
+  readonly event: string;
+  readonly value: number;
+}
+
+/** Most topics that the bus counters tell apart. */
+export const MAX_BUS_TOPICS = 32;
+/** Most events per topic. */
+export const MAX_BUS_EVENTS = 16;
+
+/** Adds `filbert_<service>_bus_events_total{topic,event}`, read from the bus at scrape time. */
+export function collectBusCounters(metrics: Metrics, read: () => Iterable<BusCounter>): void {
+  metrics.counterFrom(
+    'bus_events_total',
+    'What happened to messages of the bus, by topic.',
+    { topic: namesUpTo(MAX_BUS_TOPICS), event: namesUpTo(MAX_BUS_EVENTS) },
+    () => Array.from(read(), ({ topic, event, value }) => ({ labels: { topic, event }, value })),
+  );
+}

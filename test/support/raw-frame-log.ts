@@ -25,7 +25,7 @@ interface Waiter {
 /** Cuts a byte stream into frames and keeps them, so that a test can take them one by one or ask for all. */
 export class RawFrameLog {
   readonly #frames: RawFrame[] = [];
-  readonly #taken = new Set<RawFrame>();
+  readonly #untaken: RawFrame[] = [];
   readonly #waiters = new Set<Waiter>();
   #pending: Buffer = Buffer.alloc(0);
   #bytes = 0;
@@ -66,16 +66,14 @@ export class RawFrameLog {
 
   /** The frames that the predicate picks and that no `next` took. */
   untaken(predicate: FramePredicate): RawFrame[] {
-    return this.#frames.filter((frame) => !this.#taken.has(frame) && predicate(frame));
+    return this.#untaken.filter(predicate);
   }
 
   /** Takes the first frame picked, received already or to come. @throws Error when none comes or the link ends */
   async next(predicate: FramePredicate, timeoutMs: number): Promise<RawFrame> {
-    const frame = this.#frames.find((candidate) => !this.#taken.has(candidate) && predicate(candidate));
-    if (frame !== undefined) {
-      this.#taken.add(frame);
-      return frame;
-    }
+    const at = this.#untaken.findIndex(predicate);
+    const [frame] = at < 0 ? [] : this.#untaken.splice(at, 1);
+    if (frame !== undefined) return frame;
     if (this.#failure !== undefined) throw this.#failure;
     if (this.#waiters.size >= MAX_WAITERS) throw new Error('raw peer: too many waits at once');
     return new Promise((resolve, reject) => {
@@ -108,11 +106,11 @@ export class RawFrameLog {
     for (const waiter of this.#waiters) {
       if (!waiter.predicate(frame)) continue;
       this.#waiters.delete(waiter);
-      this.#taken.add(frame);
       clearTimeout(waiter.timer);
       waiter.resolve(frame);
       return;
     }
+    this.#untaken.push(frame);
   }
 
   #summary(): string {

@@ -22,7 +22,8 @@ const ASCII_ONLY = /^[\u0000-\u007F]*$/;
 
 /**
  * Full case folding, which JavaScript lacks: through upper case and back, so that ß becomes ss and every sigma σ.
- * The dotless ı folds to itself and must not pass through I.
+ * The dotless ı folds to itself and must not pass through I. Cherokee alone goes the other way than Unicode has it, to
+ * its small letters, for capitals would be taken for separators.
  */
 function foldCase(text: string): string {
   if (text.includes('ı')) return text.split('ı').map(foldCase).join('ı');

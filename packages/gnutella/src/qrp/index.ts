@@ -1,4 +1,5 @@
 export { canonicalText, canonicalWords } from './canonical-text.ts';
+export { fullTablePassPercent } from './leaf-filter.ts';
 export { tableForNames } from './names-table.ts';
 export { encodePatches, encodeReset, type PatchOptions } from './patch-encoder.ts';
 export {

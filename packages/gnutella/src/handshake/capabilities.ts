@@ -1,8 +1,9 @@
 // What a peer says of itself, header by header (docs/protocol/01-handshake.md §4).
 
+import { parseAddressList, parseTryUltrapeers } from '../address/address-list.ts';
+import { canonicalHost, formatPeerAddress } from '../address/peer-address.ts';
 import type { HandshakeHeaders } from './headers.ts';
-import { parseHostList, parseIp } from './host-text.ts';
-import { MAX_HOSTS_READ, MAX_LISTEN_ADDRESSES, MAX_TOKENS_READ, MAX_USER_AGENT_CHARS } from './limits.ts';
+import { MAX_LISTEN_ADDRESSES, MAX_TOKENS_READ, MAX_USER_AGENT_CHARS } from './limits.ts';
 import { listMembers } from './text.ts';
 
 export type PeerRole = 'ultrapeer' | 'leaf' | 'none';
@@ -94,7 +95,7 @@ export function readCapabilities(headers: HandshakeHeaders): PeerCapabilities {
     userAgent: headers.get('User-Agent')?.slice(0, MAX_USER_AGENT_CHARS) || undefined,
     listenAddress: listen.find((address) => !address.startsWith('[')) ?? listen[0],
     listenAddress6: listen.find((address) => address.startsWith('[')),
-    remoteIp: parseIp(headers.get('Remote-IP') ?? ''),
+    remoteIp: canonicalHost(headers.get('Remote-IP') ?? ''),
     ultrapeerNeeded: readBoolean(headers.get('X-Ultrapeer-Needed')),
     acceptsDeflate: codings(headers.get('Accept-Encoding')).includes('deflate'),
     sendsDeflate: contentEncoding === 'deflate',
@@ -122,7 +123,7 @@ export function readCapabilities(headers: HandshakeHeaders): PeerCapabilities {
     crawler: atLeast(headers.get('Crawler'), 0, 1),
     upgradeTls: /^TLS\//i.test(headers.get('Upgrade') ?? ''),
     connectionUpgrade: codings(headers.get('Connection')).includes('upgrade'),
-    tryUltrapeers: parseHostList(headers.get('X-Try-Ultrapeers'), MAX_HOSTS_READ),
+    tryUltrapeers: parseTryUltrapeers(headers.get('X-Try-Ultrapeers') ?? '').map(formatPeerAddress),
     accept,
     speaksGnutella: readSpeaksGnutella(accept, headers.get('Content-Type')),
     authChallenge: headers.get('X-Auth-Challenge') ?? headers.get('FP-Auth-Challenge'),
@@ -166,7 +167,8 @@ function readInteger(value: string | undefined, most: number): number | undefine
 function readListenAddresses(headers: HandshakeHeaders): string[] {
   const addresses: string[] = [];
   for (const name of ['Listen-IP', 'Node', 'X-My-Address', 'Node-IPv6']) {
-    addresses.push(...parseHostList(headers.get(name), MAX_LISTEN_ADDRESSES));
+    const named = parseAddressList(headers.get(name) ?? '', { max: MAX_LISTEN_ADDRESSES });
+    addresses.push(...named.map(formatPeerAddress));
   }
   return addresses;
 }

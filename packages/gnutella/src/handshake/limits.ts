@@ -18,13 +18,10 @@ export const MAX_OWN_BLOCK_BYTES = 4095;
 /** Most bytes that Peers and Leaves take together in the answer to a crawler (§7). */
 export const MAX_CRAWLER_LIST_BYTES = 8192;
 
-/** Most hosts taken out of one X-Try-Ultrapeers header. */
-export const MAX_HOSTS_READ = 20;
-
 /** Most hosts put into one X-Try-Ultrapeers header (§4). */
 export const MAX_HOSTS_SENT = 10;
 
-/** Most addresses taken out of the headers that name the peer's own addresses. */
+/** Most addresses taken out of one header that names the peer's own addresses. */
 export const MAX_LISTEN_ADDRESSES = 4;
 
 /** Most tokens taken out of X-Features, Accept or a coding header. */

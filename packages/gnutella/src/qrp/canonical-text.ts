@@ -1,4 +1,4 @@
-import { unicodeBlockOf } from './unicode-blocks.ts';
+import { isInUnicodeBlock, unicodeBlockOf } from './unicode-blocks.ts';
 
 // Non-spacing marks that are part of a letter's identity and stay: voicing marks, nuktas, viramas, and the vowel signs
 // of Telugu, Thai, Lao and Tibetan. They are the marks of combining classes 7, 8, 9, 84, 91, 103, 118 and 129 to 132.
@@ -12,9 +12,10 @@ f84 1039 103a 1714 17d2 1a60 1bab 2d7f a806 a82c a8c4 aaf6 abed c55 c56 e38 e39 
   .join('');
 
 /** Accents and control characters: they vanish without leaving a word boundary. */
-const DELETED = new RegExp(`(?![\\n${KEPT_MARKS}])[\\p{Mn}\\p{Cc}]`, 'gu');
+const DELETED = new RegExp(`[[\\p{Mn}\\p{Cc}]--[\\n${KEPT_MARKS}]]`, 'gv');
 /** Whatever is neither letter nor digit nor a kept mark ends a word. */
 const SEPARATORS = new RegExp(`[^\\p{Ll}\\p{Lo}\\p{Lm}\\p{Nd}\\p{Cn}\\n ${KEPT_MARKS}]`, 'gu');
+const SPACE = 0x20;
 const SPACE_RUNS = / {2,}/g;
 const OUTER_SPACES = /^ | $/g;
 // eslint-disable-next-line no-control-regex -- the range is all of ASCII
@@ -34,18 +35,22 @@ function foldCase(text: string): string {
 function splitAtBlocks(text: string): string {
   if (ASCII_ONLY.test(text)) return text;
   let result = '';
-  let previous = -1;
-  for (const character of text) {
-    if (character === ' ') {
-      previous = -1;
-    } else {
-      const block = unicodeBlockOf(character.codePointAt(0) ?? 0);
-      if (previous >= 0 && block !== previous) result += ' ';
-      previous = block;
+  let taken = 0;
+  let block = -1;
+  for (let at = 0; at < text.length;) {
+    const codePoint = text.codePointAt(at) ?? 0;
+    if (codePoint === SPACE) {
+      block = -1;
+    } else if (block < 0) {
+      block = unicodeBlockOf(codePoint);
+    } else if (!isInUnicodeBlock(block, codePoint)) {
+      block = unicodeBlockOf(codePoint);
+      result += `${text.slice(taken, at)} `;
+      taken = at;
     }
-    result += character;
+    at += codePoint > 0xffff ? 2 : 1;
   }
-  return result;
+  return result + text.slice(taken);
 }
 
 /**

@@ -28,8 +28,8 @@ export class PatchDecoder {
   readonly #shrinkBy: number;
   readonly #bitmap: Uint8Array;
   #bytes = 0;
-  #group = -1;
-  #groupCleared = 0;
+  #clearedGroup = -1;
+  #clearedCount = 0;
 
   /**
    * @param bits log2 of the table's announced number of slots
@@ -73,12 +73,18 @@ export class PatchDecoder {
     }
   }
 
+  // Runs for up to 2^24 entries at once: state is kept in locals.
   #applyEntries(data: Uint8Array, start: number): void {
+    const bitmap = this.#bitmap;
     const entryBits = this.#entryBits;
+    const shrinkBy = this.#shrinkBy;
+    const groupSize = 1 << shrinkBy;
     const perByte = 8 / entryBits;
     const mask = 2 ** entryBits - 1;
     // The sign bit of a delta. A toggle in a shrunk table counts as negative: the group may have become set.
     const sign = entryBits === 1 ? 1 : 2 ** (entryBits - 1);
+    let clearedGroup = this.#clearedGroup;
+    let clearedCount = this.#clearedCount;
     for (let index = 0; index < data.length; index++) {
       const byte = data[index] as number;
       if (byte === 0) continue;
@@ -86,25 +92,18 @@ export class PatchDecoder {
       for (let shift = 8 - entryBits; shift >= 0; shift -= entryBits, slot++) {
         const entry = (byte >> shift) & mask;
         if (entry === 0) continue;
-        if ((entry & sign) !== 0) this.#set(slot >>> this.#shrinkBy);
-        else this.#clear(slot);
+        const group = slot >>> shrinkBy;
+        const bit = 0x80 >> (group & 7);
+        if ((entry & sign) !== 0) {
+          bitmap[group >> 3] = (bitmap[group >> 3] as number) | bit;
+          continue;
+        }
+        clearedCount = group === clearedGroup ? clearedCount + 1 : 1;
+        clearedGroup = group;
+        if (clearedCount === groupSize) bitmap[group >> 3] = (bitmap[group >> 3] as number) & ~bit;
       }
     }
-  }
-
-  #set(slot: number): void {
-    this.#bitmap[slot >> 3] = (this.#bitmap[slot >> 3] as number) | (0x80 >> (slot & 7));
-  }
-
-  #clear(slot: number): void {
-    const group = slot >>> this.#shrinkBy;
-    if (this.#shrinkBy > 0) {
-      if (group !== this.#group) {
-        this.#group = group;
-        this.#groupCleared = 0;
-      }
-      if (++this.#groupCleared < 1 << this.#shrinkBy) return;
-    }
-    this.#bitmap[group >> 3] = (this.#bitmap[group >> 3] as number) & ~(0x80 >> (group & 7));
+    this.#clearedGroup = clearedGroup;
+    this.#clearedCount = clearedCount;
   }
 }

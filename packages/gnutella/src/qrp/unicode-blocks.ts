@@ -31,3 +31,8 @@ export function unicodeBlockOf(codePoint: number): number {
   }
   return low;
 }
+
+/** Whether `unicodeBlockOf(codePoint)` is `block`, without the search. */
+export function isInUnicodeBlock(block: number, codePoint: number): boolean {
+  return codePoint >= (BLOCK_STARTS[block - 1] ?? Infinity) && codePoint < (BLOCK_STARTS[block] ?? Infinity);
+}

@@ -1,3 +1,4 @@
+export * from './admin/index.ts';
 export * from './clock/index.ts';
 export * from './config/index.ts';
 export * from './lifecycle/index.ts';

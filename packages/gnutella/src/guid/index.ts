@@ -1,1 +1,3 @@
-export {};
+export * from './guid.ts';
+export * from './oob-address.ts';
+export * from './refused-guids.ts';

@@ -1,1 +1,4 @@
-export {};
+export * from './file-urn.ts';
+export * from './extension-area.ts';
+export * from './extension-hashes.ts';
+export * from './magnet.ts';

@@ -4,5 +4,6 @@ export * from './config/index.ts';
 export * from './lifecycle/index.ts';
 export * from './log/index.ts';
 export * from './metrics/index.ts';
+export * from './rpc/index.ts';
 export * from './telemetry/index.ts';
 export * from './bus/index.ts';

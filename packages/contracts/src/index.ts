@@ -2,6 +2,7 @@ export * from './subjects.ts';
 export * from './packed.ts';
 export * from './link.ts';
 export * from './shard.ts';
+export * from './shedding.ts';
 export * from './ingress-batch.ts';
 export * from './egress-batch.ts';
 export * from './gen/filbert/bus/v1/bus.ts';

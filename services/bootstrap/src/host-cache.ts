@@ -1,0 +1,251 @@
+import type { DatabaseSync } from 'node:sqlite';
+import { formatPeerAddress, isUsablePeerAddress, parsePeerAddress } from '@filbert/gnutella';
+import { HostOutcome } from '@filbert/contracts';
+
+/** Hosts kept; beyond it the half that was seen longest ago is forgotten (docs/protocol/09 §2). */
+export const MAX_HOSTS = 10_000;
+/** Hosts not seen for this long are forgotten when the cache is loaded. */
+const MAX_AGE_MS = 7 * 24 * 3_600_000;
+/** A host that was handed out is not handed out again so soon. */
+const LEASE_MS = 120_000;
+/** How long a host rests after a dial that did not lead to a link. */
+const REST_REFUSED_MS = 30 * 60_000;
+const REST_UNREACHABLE_MS = 15 * 60_000;
+const REST_INCOMPATIBLE_MS = 24 * 3_600_000;
+/** A configured host is wanted back soon: its rest grows from the first to the second with its failures in a row. */
+const CONFIGURED_REST_MS = 2_000;
+const CONFIGURED_LONGEST_REST_MS = 60_000;
+/** Dials of one /24 in one answer. */
+const MAX_PER_NETWORK = 2;
+
+export type HostSource = 'configured' | 'seed' | 'peer' | 'operator';
+
+export interface Host {
+  readonly address: string;
+  source: HostSource;
+  ultrapeer: boolean;
+  lastSeenMs: number;
+  lastTriedMs: number;
+  lastConnectedMs: number;
+  /** Dials in a row that led to no link. */
+  failures: number;
+  restUntilMs: number;
+}
+
+export interface HostCacheOptions {
+  readonly database: DatabaseSync;
+  readonly allowPrivate: boolean;
+  /** ms since 1970 */
+  readonly now: () => number;
+}
+
+/** Known hosts, in memory and saved from time to time: whom to dial, and whom to name to others. */
+export class HostCache {
+  /** Addresses refused because they are no peer's. */
+  refused = 0;
+  readonly #options: HostCacheOptions;
+  readonly #hosts = new Map<string, Host>();
+  #changed = new Set<string>();
+  #forgotten = new Set<string>();
+
+  constructor(options: HostCacheOptions) {
+    this.#options = options;
+    this.#load();
+  }
+
+  get size(): number {
+    return this.#hosts.size;
+  }
+
+  /** Hosts that were linked to since they were last given up. */
+  get proven(): number {
+    let count = 0;
+    for (const host of this.#hosts.values()) if (host.lastConnectedMs > 0 && host.failures === 0) count++;
+    return count;
+  }
+
+  all(): Iterable<Host> {
+    return this.#hosts.values();
+  }
+
+  /** Adds or refreshes a host. @returns false where the address is no peer's */
+  add(address: string, source: HostSource, ultrapeer: boolean): boolean {
+    const parsed = parsePeerAddress(address);
+    if (parsed === undefined || !isUsablePeerAddress(parsed, this.#options)) {
+      this.refused++;
+      return false;
+    }
+    const key = formatPeerAddress(parsed);
+    const now = this.#options.now();
+    const host = this.#hosts.get(key);
+    if (host === undefined) {
+      this.#makeRoom();
+      this.#hosts.set(key, {
+        address: key,
+        source,
+        ultrapeer,
+        lastSeenMs: now,
+        lastTriedMs: 0,
+        lastConnectedMs: 0,
+        failures: 0,
+        restUntilMs: 0,
+      });
+    } else {
+      host.lastSeenMs = now;
+      host.ultrapeer ||= ultrapeer;
+      if (source === 'configured' || source === 'operator') {
+        host.source = source;
+        host.restUntilMs = 0;
+      }
+    }
+    this.#changed.add(key);
+    return true;
+  }
+
+  /** Notes what an edge told of a host. */
+  note(address: string, outcome: HostOutcome, ultrapeer: boolean): void {
+    if (outcome === HostOutcome.HOST_OUTCOME_LEARNED) {
+      this.add(address, 'peer', ultrapeer);
+      return;
+    }
+    const host = this.#hosts.get(address);
+    if (host === undefined) return;
+    const now = this.#options.now();
+    this.#changed.add(address);
+    if (outcome === HostOutcome.HOST_OUTCOME_CONNECTED) {
+      host.lastConnectedMs = now;
+      host.lastSeenMs = now;
+      host.failures = 0;
+      // A link that is lost again may be dialled again soon.
+      host.restUntilMs = host.source === 'configured' ? 0 : now + LEASE_MS;
+      return;
+    }
+    host.failures++;
+    host.restUntilMs = now + restAfter(host, outcome);
+  }
+
+  /** Up to `wanted` hosts worth dialling, each leased for a while: configured ones first, then proven ones, then others. */
+  lease(wanted: number, isConnected: (address: string) => boolean): string[] {
+    const now = this.#options.now();
+    const ready: Host[] = [];
+    for (const host of this.#hosts.values()) {
+      if (host.restUntilMs <= now && (host.ultrapeer || host.source !== 'peer') && !isConnected(host.address)) {
+        ready.push(host);
+      }
+    }
+    ready.sort((a, b) => rank(a) - rank(b) || b.lastSeenMs - a.lastSeenMs);
+    const chosen: string[] = [];
+    const perNetwork = new Map<string, number>();
+    for (const host of ready) {
+      if (chosen.length >= wanted) break;
+      const network = host.address.slice(0, host.address.lastIndexOf('.'));
+      const used = perNetwork.get(network) ?? 0;
+      if (host.source !== 'configured' && used >= MAX_PER_NETWORK) continue;
+      perNetwork.set(network, used + 1);
+      host.lastTriedMs = now;
+      host.restUntilMs = now + (host.source === 'configured' ? CONFIGURED_REST_MS * 5 : LEASE_MS);
+      this.#changed.add(host.address);
+      chosen.push(host.address);
+    }
+    return chosen;
+  }
+
+  /** Hosts that were linked to lately, the latest first. */
+  best(most: number): string[] {
+    return [...this.#hosts.values()]
+      .filter((host) => host.lastConnectedMs > 0 && host.failures === 0)
+      .sort((a, b) => b.lastConnectedMs - a.lastConnectedMs)
+      .slice(0, most)
+      .map((host) => host.address);
+  }
+
+  /** Writes what changed. @throws where the disk refuses; what was not written stays due */
+  save(): void {
+    if (this.#changed.size === 0 && this.#forgotten.size === 0) return;
+    const { database } = this.#options;
+    const put = database.prepare('INSERT OR REPLACE INTO hosts VALUES (?, ?, ?, ?, ?, ?, ?, ?)');
+    const drop = database.prepare('DELETE FROM hosts WHERE address = ?');
+    database.exec('BEGIN');
+    try {
+      for (const address of this.#forgotten) drop.run(address);
+      for (const address of this.#changed) {
+        const host = this.#hosts.get(address);
+        if (host === undefined) continue;
+        put.run(
+          address,
+          host.ultrapeer ? 1 : 0,
+          host.source,
+          Math.round(host.lastSeenMs),
+          Math.round(host.lastTriedMs),
+          Math.round(host.lastConnectedMs),
+          host.failures,
+          Math.round(host.restUntilMs),
+        );
+      }
+      database.exec('COMMIT');
+    } catch (error) {
+      database.exec('ROLLBACK');
+      throw error;
+    }
+    this.#changed = new Set();
+    this.#forgotten = new Set();
+  }
+
+  #load(): void {
+    const now = this.#options.now();
+    const rows = this.#options.database
+      .prepare('SELECT * FROM hosts WHERE last_seen_ms > ? ORDER BY last_seen_ms DESC LIMIT ?')
+      .all(now - MAX_AGE_MS, MAX_HOSTS);
+    for (const row of rows) {
+      const address = parsePeerAddress(String(row['address']));
+      if (address === undefined || !isUsablePeerAddress(address, this.#options)) continue;
+      const key = formatPeerAddress(address);
+      this.#hosts.set(key, {
+        address: key,
+        // Who is configured is told anew at each start.
+        source: row['source'] === 'seed' ? 'seed' : 'peer',
+        ultrapeer: Number(row['ultrapeer']) === 1,
+        // A clock that was wrong must not make a host immortal or unreachable.
+        lastSeenMs: Math.min(now, Number(row['last_seen_ms'])),
+        lastTriedMs: Math.min(now, Number(row['last_tried_ms'])),
+        lastConnectedMs: Math.min(now, Number(row['last_connected_ms'])),
+        failures: Number(row['failures']),
+        restUntilMs: Math.min(now + REST_REFUSED_MS, Number(row['rest_until_ms'])),
+      });
+    }
+    this.#options.database.prepare('DELETE FROM hosts WHERE last_seen_ms <= ?').run(Math.round(now - MAX_AGE_MS));
+  }
+
+  #makeRoom(): void {
+    if (this.#hosts.size < MAX_HOSTS) return;
+    const oldest = [...this.#hosts.values()]
+      .filter((host) => host.source === 'peer')
+      .sort((a, b) => a.lastSeenMs - b.lastSeenMs)
+      .slice(0, MAX_HOSTS / 2);
+    for (const { address } of oldest) {
+      this.#hosts.delete(address);
+      this.#changed.delete(address);
+      this.#forgotten.add(address);
+    }
+  }
+}
+
+function rank(host: Host): number {
+  if (host.source === 'configured' || host.source === 'operator') return 0;
+  if (host.lastConnectedMs > 0 && host.failures === 0) return 1;
+  return host.source === 'seed' ? 2 + host.failures : 3 + host.failures;
+}
+
+function restAfter(host: Host, outcome: HostOutcome): number {
+  if (host.source === 'configured' || host.source === 'operator') {
+    return Math.min(CONFIGURED_LONGEST_REST_MS, CONFIGURED_REST_MS * 2 ** Math.min(host.failures - 1, 10));
+  }
+  switch (outcome) {
+    case HostOutcome.HOST_OUTCOME_REFUSED:
+      return REST_REFUSED_MS;
+    case HostOutcome.HOST_OUTCOME_INCOMPATIBLE:
+      return REST_INCOMPATIBLE_MS;
+    default:
+      return REST_UNREACHABLE_MS;
+  }
+}

@@ -1,0 +1,150 @@
+import { randomBytes } from 'node:crypto';
+import type { DatabaseSync } from 'node:sqlite';
+import {
+  edgesSummary,
+  hostsCandidates,
+  hostsSeen,
+  nodeFacts,
+  nodeFactsRequest,
+  type EdgeSummary,
+  type NodeFacts,
+} from '@filbert/contracts';
+import { formatHostPort, type Bus, type HostPort, type Logger, type Subscription } from '@filbert/kit';
+import { openDatabase } from './database.ts';
+import { HostCache } from './host-cache.ts';
+import { loadIdentity } from './identity.ts';
+
+/** The facts are published on change and this often besides. */
+const FACTS_INTERVAL_MS = 2_000;
+const SAVE_INTERVAL_MS = 5_000;
+/** Candidates in one answer. */
+const MAX_CANDIDATES = 16;
+/** Hosts in the facts, for edges to hand to peers. */
+const HOSTS_TO_HAND_OUT = 20;
+/** Reports of one edge hold at most this many hosts; the rest is ignored. */
+const MAX_HOSTS_PER_REPORT = 500;
+/** An edge that said nothing for this long holds no links any more. */
+const EDGE_LOST_MS = 3_500;
+
+export interface NodeBootstrapOptions {
+  readonly bus: Bus;
+  readonly logger: Logger;
+  readonly data: string;
+  readonly connect: readonly HostPort[];
+  readonly seeds: readonly string[];
+  readonly advertise: HostPort | undefined;
+  readonly routerShards: number;
+  readonly allowPrivate: boolean;
+  /** ms since 1970 */
+  readonly now: () => number;
+}
+
+/** Who the node is and whom it knows: tells every service the facts, keeps the hosts, hands out candidates. */
+export class NodeBootstrap {
+  readonly #options: NodeBootstrapOptions;
+  readonly #startedAtMs: number;
+  readonly #subscriptions: Subscription[] = [];
+  readonly #edges = new Map<string, { summary: EdgeSummary; at: number }>();
+  readonly #timers: NodeJS.Timeout[] = [];
+  #database: DatabaseSync | undefined;
+  #hosts: HostCache | undefined;
+  #facts: NodeFacts | undefined;
+  #saveFailed = false;
+
+  constructor(options: NodeBootstrapOptions) {
+    this.#options = options;
+    this.#startedAtMs = options.now();
+  }
+
+  get facts(): NodeFacts | undefined {
+    return this.#facts;
+  }
+
+  get hosts(): HostCache | undefined {
+    return this.#hosts;
+  }
+
+  get startedAtMs(): number {
+    return this.#startedAtMs;
+  }
+
+  /** @throws Error with a sentence where the data folder cannot be used */
+  start(): void {
+    const { bus, data, allowPrivate, now } = this.#options;
+    const database = openDatabase(data);
+    this.#database = database;
+    const identity = loadIdentity(database, randomBytes);
+    const hosts = new HostCache({ database, allowPrivate, now });
+    this.#hosts = hosts;
+    for (const address of this.#options.connect) hosts.add(formatHostPort(address), 'configured', true);
+    for (const address of this.#options.seeds) hosts.add(address, 'seed', true);
+    this.#facts = {
+      version: 1,
+      serventGuid: identity.serventGuid,
+      nodeSecret: identity.nodeSecret,
+      shards: this.#options.routerShards,
+      shardMapVersion: 1,
+      advertisedAddress: this.#options.advertise === undefined ? '' : formatHostPort(this.#options.advertise),
+      transfersAddress: '',
+      sharedFiles: 0,
+      sharedKib: 0,
+      hosts: hosts.best(HOSTS_TO_HAND_OUT),
+      startedAtMs: this.#startedAtMs,
+    };
+    this.#subscriptions.push(
+      bus.respond(nodeFactsRequest, () => this.#facts),
+      bus.subscribe(edgesSummary, (summary) => this.#edges.set(summary.edgeId, { summary, at: now() })),
+      bus.subscribe(hostsSeen, (seen) => {
+        for (const host of seen.hosts.slice(0, MAX_HOSTS_PER_REPORT)) {
+          hosts.note(host.address, host.outcome, host.ultrapeer);
+        }
+      }),
+      bus.respond(hostsCandidates, (request) => ({
+        addresses: hosts.lease(Math.min(request.wanted, MAX_CANDIDATES), (address) => this.#isConnected(address)),
+      })),
+    );
+    this.#publish();
+    this.#timers.push(
+      setInterval(() => this.#publish(), FACTS_INTERVAL_MS),
+      setInterval(() => this.#save(), SAVE_INTERVAL_MS),
+    );
+  }
+
+  stop(): void {
+    for (const timer of this.#timers) clearInterval(timer);
+    for (const subscription of this.#subscriptions) subscription.unsubscribe();
+    this.#save();
+    this.#database?.close();
+    this.#database = undefined;
+  }
+
+  #publish(): void {
+    if (this.#facts === undefined || this.#hosts === undefined) return;
+    const hosts = this.#hosts.best(HOSTS_TO_HAND_OUT);
+    if (hosts.join() !== this.#facts.hosts.join()) {
+      this.#facts = { ...this.#facts, version: this.#facts.version + 1, hosts };
+    }
+    this.#options.bus.publish(nodeFacts, this.#facts);
+  }
+
+  #isConnected(address: string): boolean {
+    const oldest = this.#options.now() - EDGE_LOST_MS;
+    for (const [edgeId, { summary, at }] of this.#edges) {
+      if (at < oldest) this.#edges.delete(edgeId);
+      else if (summary.ultrapeerAddresses.includes(address)) return true;
+    }
+    return false;
+  }
+
+  #save(): void {
+    try {
+      this.#hosts?.save();
+      if (this.#saveFailed) this.#options.logger.info('known hosts can be saved again');
+      this.#saveFailed = false;
+    } catch (error) {
+      // Told once and not every few seconds: nothing is lost while the process lives.
+      if (!this.#saveFailed) this.#options.logger.error({ err: error }, 'known hosts cannot be saved; will try again');
+      this.#saveFailed = true;
+    }
+  }
+}

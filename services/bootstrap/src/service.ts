@@ -1,0 +1,48 @@
+import type { Bus, Component, Logger, Metrics, RpcService } from '@filbert/kit';
+import type { BootstrapConfig } from './config.ts';
+import { bootstrapControl } from './control.ts';
+import { NodeBootstrap } from './node-bootstrap.ts';
+import { parseSeeds } from './seeds.ts';
+
+export interface BootstrapService {
+  readonly component: Component;
+  readonly control: RpcService;
+}
+
+export interface BootstrapDependencies {
+  readonly bus: Bus;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+}
+
+/**
+ * The bootstrap service: identity, facts and known hosts.
+ * @throws Error with a sentence where the seeds cannot be read
+ */
+export function createBootstrapService(config: BootstrapConfig, dependencies: BootstrapDependencies): BootstrapService {
+  const seeds = parseSeeds(config.seeds);
+  if (!seeds.ok) throw new Error(seeds.problem);
+  const { bus, logger, metrics } = dependencies;
+  const bootstrap = new NodeBootstrap({
+    bus,
+    logger,
+    data: config.data,
+    connect: config.connect,
+    seeds: seeds.addresses,
+    advertise: config.advertise,
+    routerShards: config.routerShards,
+    allowPrivate: config.allowPrivate,
+    now: Date.now,
+  });
+  metrics.gaugeFrom('hosts_known', 'Hosts in the cache.', () => bootstrap.hosts?.size ?? 0);
+  metrics.gaugeFrom('hosts_proven', 'Hosts that were linked to.', () => bootstrap.hosts?.proven ?? 0);
+  metrics.counterFrom(
+    'hosts_refused_total',
+    'Addresses refused because they are no peer’s.',
+    () => bootstrap.hosts?.refused ?? 0,
+  );
+  return {
+    control: bootstrapControl(bootstrap),
+    component: { name: 'bootstrap', start: () => bootstrap.start(), stop: () => bootstrap.stop() },
+  };
+}

@@ -1,0 +1,62 @@
+/** Why a frame from a peer went no further at the edge: labels of `filbert_connections_frames_dropped_total`. */
+export const FRAME_DROP_REASONS = [
+  'hops-exceeded',
+  'ttl-zero',
+  'ttl-beyond-limit',
+  'leaf-query-rate',
+  'null-guid',
+  'malformed',
+  'unusable-address',
+  'unknown-function',
+  'not-for-us',
+  'throttled',
+] as const;
+export type FrameDropReason = (typeof FRAME_DROP_REASONS)[number];
+
+/** How handshakes ended: labels of `filbert_connections_handshakes_total`. */
+export const HANDSHAKE_RESULTS = ['connected', 'refused', 'refused-by-peer', 'failed', 'lost', 'crawler'] as const;
+export type HandshakeResult = (typeof HANDSHAKE_RESULTS)[number];
+
+/** Why an incoming connection was closed before its handshake. */
+export const CONNECTION_REFUSALS = [
+  'too-many-handshakes',
+  'throttled',
+  'draining',
+  'not-gnutella',
+  'private-address',
+] as const;
+export type ConnectionRefusal = (typeof CONNECTION_REFUSALS)[number];
+
+function zeros<K extends string>(keys: readonly K[]): Record<K, number> {
+  return Object.fromEntries(keys.map((key) => [key, 0])) as Record<K, number>;
+}
+
+/** What the edge did since it started: plain numbers, read at scrape time. */
+export class EdgeCounters {
+  readonly framesDropped = zeros(FRAME_DROP_REASONS);
+  readonly incoming = zeros(HANDSHAKE_RESULTS);
+  readonly outgoing = zeros(HANDSHAKE_RESULTS);
+  readonly refused = zeros(CONNECTION_REFUSALS);
+  /** BYEs sent, by code. */
+  readonly byes = new Map<number, number>();
+  accepted = 0;
+  dials = 0;
+  dialsFailed = 0;
+  linksClosed = 0;
+  deliveries = 0;
+  /** Deliveries whose link was gone, whose batch named another epoch, or whose queue was full. */
+  deliveriesUnknownLink = 0;
+  deliveriesOldEpoch = 0;
+  deliveriesQueueFull = 0;
+  flushes = 0;
+  /** Of links that are gone, so that totals do not fall. */
+  readonly closedLinks = {
+    bytesIn: 0,
+    bytesOut: 0,
+    messagesIn: 0,
+    messagesOut: 0,
+    dropped: 0,
+    /** In the order of `OUT_CLASS_NAMES`. */
+    droppedByClass: [] as number[],
+  };
+}

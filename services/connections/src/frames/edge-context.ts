@@ -1,0 +1,38 @@
+import type { NodeFacts } from '@filbert/contracts';
+import type { PeerAddress } from '@filbert/gnutella';
+import type { EdgeCounters, FrameDropReason } from '../counters.ts';
+import type { HostReporter } from '../host-reporter.ts';
+import type { Ingress } from '../ingress.ts';
+import type { LinkRegistry } from '../link/link-registry.ts';
+import type { PeerLink } from '../link/peer-link.ts';
+import type { PongCache } from '../pongs/pong-cache.ts';
+import type { StateStream } from '../state-stream.ts';
+import type { MergedFollower } from '../tables/merged-follower.ts';
+
+/** What the handlers of frames work with. */
+export interface EdgeContext {
+  readonly links: LinkRegistry;
+  readonly state: StateStream;
+  readonly ingress: Ingress;
+  readonly pongs: PongCache;
+  readonly hosts: HostReporter;
+  readonly merged: MergedFollower;
+  readonly counters: EdgeCounters;
+  readonly allowPrivate: boolean;
+  readonly facts: () => NodeFacts;
+  /** The node's own address as this peer should know it; undefined where it is not known. */
+  readonly ownAddress: (link: PeerLink) => PeerAddress | undefined;
+  /** Ultrapeers to hand to a peer, "ip:port", without the one it is itself. */
+  readonly knownUltrapeers: (most: number, except: string) => string[];
+  readonly freeSlots: () => { readonly leaves: number; readonly ultrapeers: number };
+  /** ms, monotonic */
+  readonly now: () => number;
+  /** 0 … 1 */
+  readonly random: () => number;
+}
+
+/** Drops a frame that breaks a rule: counted, and held against the link. */
+export function dropBad(context: EdgeContext, link: PeerLink, reason: FrameDropReason): void {
+  link.counters.bad++;
+  context.counters.framesDropped[reason]++;
+}

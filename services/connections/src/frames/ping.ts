@@ -1,0 +1,155 @@
+import {
+  decodePing,
+  Descriptor,
+  encodeFrame,
+  encodePing,
+  encodePong,
+  encodePackedHosts,
+  findGgep,
+  freeSlotsField,
+  GgepId,
+  guidAt,
+  HEADER_BYTES,
+  HOPS_OFFSET,
+  ipv4FromText,
+  NO_IPV4,
+  parsePeerAddress,
+  pingPurpose,
+  randomMessageGuid,
+  ScpFlag,
+  TTL_OFFSET,
+  vendorVersionField,
+  type GgepField,
+  type Guid,
+  type PeerAddress,
+} from '@filbert/gnutella';
+import { randomBytes } from 'node:crypto';
+import { OutClass } from '../link/out-queue.ts';
+import type { PeerLink } from '../link/peer-link.ts';
+import { dropBad, type EdgeContext } from './edge-context.ts';
+
+/** A peer's pings for other hosts' pongs are answered at most this often (docs/protocol/04 §3). */
+const PING_THROTTLE_MS = 3_000;
+const LEAF_PING_THROTTLE_MS = 60_000;
+/** Pongs that one ping gets beside ours. */
+const PONGS_PER_PING = 10;
+/** Hosts packed into one pong (docs/protocol/12 §6). */
+const PACKED_HOSTS = 10;
+const MAX_TTL = 4;
+/** TTL of the pings that refill the cache. */
+const REFILL_TTL = 4;
+export const VENDOR_CODE = 'FLBT';
+const VERSION = { major: 0, minor: 1 };
+
+/** Answers a PING out of the facts and the pong cache; it is never relayed (docs/protocol/04 §3). */
+export function handlePing(context: EdgeContext, link: PeerLink, bytes: Buffer, start: number, end: number): void {
+  const ping = decodePing(bytes, start + HEADER_BYTES, end);
+  if (!ping.ok) return dropBad(context, link, 'malformed');
+  const hops = bytes[start + HOPS_OFFSET] as number;
+  const ttl = bytes[start + TTL_OFFSET] as number;
+  const guid = guidAt(bytes, start);
+  switch (pingPurpose(hops, ttl)) {
+    case 'alive':
+      sendOwnPong(context, link, guid, 1, OutClass.control);
+      return;
+    case 'acknowledgement':
+      link.alivePingsUnanswered = 0;
+      return;
+    case 'crawler':
+      return sendNeighbours(context, link, guid);
+    case 'refill': {
+      const packs = findGgep(ping.value.ggep, GgepId.SUPPORTS_CACHED_PONGS) !== undefined;
+      return answerRefill(context, link, guid, hops, ttl, packs);
+    }
+  }
+}
+
+/** A PING that keeps the link alive: TTL 1, answered at once by every servent. */
+export function sendAlivePing(link: PeerLink): void {
+  link.send(OutClass.control, encodePing({ guid: randomMessageGuid(randomBytes), ttl: 1 }));
+}
+
+/** A PING for others' pongs, which also says that we take packed ones. */
+export function sendRefillPing(link: PeerLink, ttl = REFILL_TTL): void {
+  const scp: GgepField = { id: GgepId.SUPPORTS_CACHED_PONGS, value: Uint8Array.of(ScpFlag.WANTS_ULTRAPEERS) };
+  link.send(OutClass.ping, encodePing({ guid: randomMessageGuid(randomBytes), ttl }, [scp]));
+}
+
+function answerRefill(
+  context: EdgeContext,
+  link: PeerLink,
+  guid: Guid,
+  hops: number,
+  ttl: number,
+  packs: boolean,
+): void {
+  const now = context.now();
+  if (now < link.acceptPingsAfter) {
+    context.counters.framesDropped.throttled++;
+    return;
+  }
+  link.acceptPingsAfter = now + (link.isUltrapeer ? PING_THROTTLE_MS : LEAF_PING_THROTTLE_MS);
+  const replyTtl = Math.min(hops + 1, MAX_TTL);
+  const { leaves, ultrapeers } = context.freeSlots();
+  if (!link.answeredFirstPing || leaves + ultrapeers > 0) {
+    sendOwnPong(context, link, guid, replyTtl, OutClass.pong, packs ? packedHosts(context, link) : []);
+  }
+  link.answeredFirstPing = true;
+  for (const pong of context.pongs.choose(PONGS_PER_PING, link, ttl, !link.isUltrapeer)) {
+    const frame = pongFrame(guid, replyTtl, pong.hops + 1, pong.payload);
+    link.send(OutClass.pong, frame);
+  }
+}
+
+/** One pong an ultrapeer neighbour, for crawlers (docs/protocol/04 §3). */
+function sendNeighbours(context: EdgeContext, link: PeerLink, guid: Guid): void {
+  for (const neighbour of context.links.ultrapeers) {
+    const address = parsePeerAddress(neighbour.listenAddress);
+    if (neighbour === link || address === undefined) continue;
+    const ip = ipv4FromText(address.host);
+    if (ip === undefined) continue;
+    const fields = { port: address.port, ip, files: 0, kib: 0, isUltrapeer: true };
+    link.send(OutClass.pong, encodePong({ guid, ttl: 1, hops: 1 }, fields));
+  }
+}
+
+function sendOwnPong(
+  context: EdgeContext,
+  link: PeerLink,
+  guid: Guid,
+  ttl: number,
+  kind: OutClass,
+  hosts: readonly PeerAddress[] = [],
+): void {
+  const own = context.ownAddress(link);
+  if (own === undefined) return;
+  const { leaves, ultrapeers } = context.freeSlots();
+  const facts = context.facts();
+  const ggep: GgepField[] = [
+    vendorVersionField(VENDOR_CODE, VERSION.major, VERSION.minor),
+    freeSlotsField({ leafSlots: leaves, ultrapeerSlots: ultrapeers }),
+  ];
+  if (hosts.length > 0) ggep.push({ id: GgepId.IPP, value: encodePackedHosts(hosts) });
+  const fields = {
+    port: own.port,
+    ip: ipv4FromText(own.host) ?? NO_IPV4,
+    files: facts.sharedFiles,
+    kib: facts.sharedKib,
+    isUltrapeer: true,
+    ggep,
+  };
+  link.send(kind, encodePong({ guid, ttl }, fields));
+}
+
+function packedHosts(context: EdgeContext, link: PeerLink): PeerAddress[] {
+  const hosts: PeerAddress[] = [];
+  for (const text of context.knownUltrapeers(PACKED_HOSTS, link.listenAddress)) {
+    const address = parsePeerAddress(text);
+    if (address !== undefined && ipv4FromText(address.host) !== undefined) hosts.push(address);
+  }
+  return hosts;
+}
+
+function pongFrame(guid: Guid, ttl: number, hops: number, payload: Uint8Array): Uint8Array {
+  return encodeFrame({ guid, ttl, hops }, Descriptor.PONG, payload);
+}

@@ -1,0 +1,44 @@
+import {
+  decodePong,
+  formatPeerAddress,
+  HEADER_BYTES,
+  HOPS_OFFSET,
+  isUsablePeerAddress,
+  pongAddress,
+  readPackedHosts,
+} from '@filbert/gnutella';
+import { HostOutcome } from '@filbert/contracts';
+import type { PeerLink } from '../link/peer-link.ts';
+import { dropBad, type EdgeContext } from './edge-context.ts';
+
+/** Payload of a pong that is kept for others; a longer one is kept without its extensions. */
+const MAX_CACHED_PAYLOAD_BYTES = 256;
+const PONG_BYTES = 14;
+
+/** Takes a PONG into the cache and tells bootstrap of the host; it is never routed (docs/protocol/04 §5). */
+export function handlePong(context: EdgeContext, link: PeerLink, bytes: Buffer, start: number, end: number): void {
+  const payload = start + HEADER_BYTES;
+  const decoded = decodePong(bytes, payload, end);
+  if (!decoded.ok) return dropBad(context, link, 'malformed');
+  const hops = bytes[start + HOPS_OFFSET] as number;
+  if (hops === 0) link.alivePingsUnanswered = 0;
+  const pong = decoded.value;
+  for (const { address } of readPackedHosts(pong.ggep)) {
+    context.hosts.note(formatPeerAddress(address), HostOutcome.HOST_OUTCOME_LEARNED, true);
+  }
+  const address = pongAddress(pong);
+  if (address === undefined || !isUsablePeerAddress(address, context)) {
+    context.counters.framesDropped['unusable-address']++;
+    return;
+  }
+  const text = formatPeerAddress(address);
+  if (pong.isUltrapeer) context.hosts.note(text, HostOutcome.HOST_OUTCOME_LEARNED, true);
+  const kept = Math.min(end, end - payload > MAX_CACHED_PAYLOAD_BYTES ? payload + PONG_BYTES : end);
+  context.pongs.add({
+    address: text,
+    hops,
+    isUltrapeer: pong.isUltrapeer,
+    from: link,
+    payload: Uint8Array.prototype.slice.call(bytes, payload, kept),
+  });
+}

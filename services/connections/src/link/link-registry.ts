@@ -1,0 +1,103 @@
+import type { LinkRole, PeerLink } from './peer-link.ts';
+
+/** All links of the edge, and the counts and keys that admission asks for. */
+export class LinkRegistry {
+  readonly #byNumber = new Map<number, PeerLink>();
+  readonly #ultrapeers = new Set<PeerLink>();
+  readonly #leaves = new Set<PeerLink>();
+  /** Listening address → links that gave it. */
+  readonly #byAddress = new Map<string, number>();
+  readonly #byGuid = new Map<string, number>();
+  readonly #byIp = new Map<string, number>();
+  readonly #byNetwork = new Map<string, number>();
+  /** Peers that were let in and have not finished their handshake. */
+  readonly #reserved = { leaf: 0, ultrapeer: 0 };
+  #nextNumber = 1;
+
+  get size(): number {
+    return this.#byNumber.size;
+  }
+
+  get ultrapeers(): ReadonlySet<PeerLink> {
+    return this.#ultrapeers;
+  }
+
+  get leaves(): ReadonlySet<PeerLink> {
+    return this.#leaves;
+  }
+
+  /** Leaves or ultrapeers with those on their way in. */
+  taken(role: LinkRole): number {
+    return this.#reserved[role] + (role === 'leaf' ? this.#leaves.size : this.#ultrapeers.size);
+  }
+
+  /** A number for a new link, never used before in this run. */
+  nextNumber(): number {
+    return this.#nextNumber++;
+  }
+
+  /** Keeps a slot for a peer that is in its handshake. @returns how to give it back */
+  reserve(role: LinkRole): () => void {
+    this.#reserved[role]++;
+    let held = true;
+    return () => {
+      if (held) this.#reserved[role]--;
+      held = false;
+    };
+  }
+
+  get(number: number): PeerLink | undefined {
+    return this.#byNumber.get(number);
+  }
+
+  all(): Iterable<PeerLink> {
+    return this.#byNumber.values();
+  }
+
+  hasAddress(address: string): boolean {
+    return this.#byAddress.has(address);
+  }
+
+  hasGuid(hex: string): boolean {
+    return this.#byGuid.has(hex);
+  }
+
+  fromAddress(ip: string): number {
+    return this.#byIp.get(ip) ?? 0;
+  }
+
+  fromNetwork(ip: string): number {
+    return this.#byNetwork.get(networkOf(ip)) ?? 0;
+  }
+
+  add(link: PeerLink): void {
+    this.#byNumber.set(link.number, link);
+    (link.isUltrapeer ? this.#ultrapeers : this.#leaves).add(link);
+    this.#count(link, 1);
+  }
+
+  remove(link: PeerLink): void {
+    if (!this.#byNumber.delete(link.number)) return;
+    (link.isUltrapeer ? this.#ultrapeers : this.#leaves).delete(link);
+    this.#count(link, -1);
+  }
+
+  #count(link: PeerLink, by: 1 | -1): void {
+    if (link.listenAddress !== '') bump(this.#byAddress, link.listenAddress, by);
+    if (link.peer.guid !== undefined) bump(this.#byGuid, Buffer.from(link.peer.guid).toString('hex'), by);
+    bump(this.#byIp, link.remoteIp, by);
+    bump(this.#byNetwork, networkOf(link.remoteIp), by);
+  }
+}
+
+function bump(counts: Map<string, number>, key: string, by: 1 | -1): void {
+  const count = (counts.get(key) ?? 0) + by;
+  if (count > 0) counts.set(key, count);
+  else counts.delete(key);
+}
+
+/** The /24 of an IPv4 address, the first four groups of an IPv6 one. */
+export function networkOf(ip: string): string {
+  if (!ip.includes(':')) return ip.slice(0, ip.lastIndexOf('.'));
+  return ip.split(':').slice(0, 4).join(':');
+}

@@ -1,0 +1,61 @@
+import { EDGE_ID_PATTERN } from '@filbert/contracts';
+import type { Bus, Component, Logger, Metrics, RpcService } from '@filbert/kit';
+import { randomEpoch } from '@filbert/kit';
+import type { ConnectionsConfig } from './config.ts';
+import { connectionsControl } from './control.ts';
+import { Edge } from './edge.ts';
+import { declareMetrics } from './metrics.ts';
+
+export interface ConnectionsService {
+  readonly component: Component;
+  readonly control: RpcService;
+  readonly edge: Edge;
+}
+
+export interface ConnectionsDependencies {
+  readonly bus: Bus;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** What the node calls itself in handshakes. */
+  readonly userAgent: string;
+  /** Several processes share the port. */
+  readonly reusePort: boolean;
+}
+
+/**
+ * The connections service: one edge.
+ * @throws Error with a sentence where the edge id cannot be used on the bus
+ */
+export function createConnectionsService(
+  config: ConnectionsConfig,
+  dependencies: ConnectionsDependencies,
+): ConnectionsService {
+  if (!EDGE_ID_PATTERN.test(config.edgeId)) {
+    throw new Error(`FILBERT_EDGE_ID "${config.edgeId}" must be lower-case letters, digits and dashes`);
+  }
+  const edge = new Edge({
+    bus: dependencies.bus,
+    logger: dependencies.logger,
+    edgeId: config.edgeId,
+    epoch: randomEpoch(),
+    listen: config.listen,
+    reusePort: dependencies.reusePort,
+    userAgent: dependencies.userAgent,
+    maxLeaves: config.maxLeaves,
+    maxUltrapeers: config.maxUltrapeers,
+    allowPrivate: config.allowPrivate,
+    deflateBudgetBytes: config.deflateBudget,
+    maxHandshakes: config.maxHandshakes,
+  });
+  declareMetrics(dependencies.metrics, edge);
+  return {
+    edge,
+    control: connectionsControl(edge),
+    component: {
+      name: 'connections',
+      start: () => edge.start(),
+      drain: () => edge.drain(),
+      stop: () => edge.stop(),
+    },
+  };
+}

@@ -1,0 +1,164 @@
+import {
+  edgeState,
+  emptyLinkRecord,
+  packed,
+  ReplayMark,
+  type LinkRecord,
+  type StateBatch,
+  type TableChange,
+} from '@filbert/contracts';
+import type { Bus } from '@filbert/kit';
+
+/** A message of the state stream is sent when its tables hold this many bytes. */
+const MESSAGE_BYTES = 256 * 1024;
+/** Records of one message at most. */
+const MESSAGE_RECORDS = 512;
+/** A replay works this long before it lets other work in, ms. */
+const SLICE_MS = 5;
+
+/** A link whose facts the stream can tell. */
+export interface DescribedLink {
+  readonly number: number;
+  /** Its facts without a table. */
+  describe(): LinkRecord;
+  /** Its table as changes from nothing; empty where it has none. */
+  describeTable(): TableChange[];
+}
+
+/**
+ * The edge's numbered stream of link records (docs/architecture.md, "State"). Records of one event-loop turn travel
+ * together; `number` is what ingress batches name as the state they rely on.
+ */
+export class StateStream {
+  readonly #bus: Bus;
+  readonly #topic;
+  readonly #edgeId: string;
+  readonly #epoch: number;
+  readonly #links: () => Iterable<DescribedLink>;
+  #number = 0;
+  #pending: LinkRecord[] = [];
+  #pendingBytes = 0;
+  #replaying = false;
+  #replayAgain = false;
+  #closed = false;
+
+  constructor(options: {
+    readonly bus: Bus;
+    readonly edgeId: string;
+    readonly epoch: number;
+    readonly links: () => Iterable<DescribedLink>;
+  }) {
+    this.#bus = options.bus;
+    this.#topic = edgeState(options.edgeId);
+    this.#edgeId = options.edgeId;
+    this.#epoch = options.epoch;
+    this.#links = options.links;
+  }
+
+  /** Number of the last record. */
+  get number(): number {
+    return this.#number;
+  }
+
+  /** Tells the facts of a link, and with `table` how its table changed. */
+  upsert(link: DescribedLink, table?: TableChange): void {
+    const record = link.describe();
+    record.table = table;
+    this.#add(record);
+  }
+
+  /** Tells that a link is gone. */
+  gone(number: number): void {
+    const record = emptyLinkRecord(number);
+    record.gone = true;
+    this.#add(record);
+  }
+
+  /** Sends what waits; called before frames that rely on it. */
+  flush(): void {
+    if (this.#pending.length === 0) return;
+    const first = this.#number - this.#pending.length + 1;
+    this.#publish(first, this.#pending, ReplayMark.REPLAY_MARK_UNSPECIFIED);
+    this.#pending = [];
+    this.#pendingBytes = 0;
+  }
+
+  /** Repeats the facts of every live link, in slices. A call during a replay makes one more follow it. */
+  replay(): void {
+    if (this.#replaying) {
+      this.#replayAgain = true;
+      return;
+    }
+    this.#replaying = true;
+    this.flush();
+    this.#publish(this.#number, [], ReplayMark.REPLAY_MARK_BEGIN);
+    this.#replaySlice([...this.#links()], 0);
+  }
+
+  close(): void {
+    this.flush();
+    this.#closed = true;
+  }
+
+  #add(record: LinkRecord): void {
+    if (this.#closed) return;
+    if (this.#pending.length === 0) setImmediate(() => this.flush());
+    this.#pending.push(record);
+    this.#number = (this.#number + 1) >>> 0;
+    this.#pendingBytes += tableBytes(record);
+    if (this.#pendingBytes >= MESSAGE_BYTES || this.#pending.length >= MESSAGE_RECORDS) this.flush();
+  }
+
+  #replaySlice(links: DescribedLink[], from: number): void {
+    if (this.#closed) return;
+    const until = performance.now() + SLICE_MS;
+    let records: LinkRecord[] = [];
+    let bytes = 0;
+    let at = from;
+    // What waits must stand before the facts that include it.
+    this.flush();
+    const alive = new Set<DescribedLink>(this.#links());
+    for (; at < links.length && performance.now() < until; at++) {
+      const link = links[at] as DescribedLink;
+      if (!alive.has(link)) continue;
+      const changes = link.describeTable();
+      for (let i = 0; i < Math.max(1, changes.length); i++) {
+        const record = link.describe();
+        record.table = changes[i];
+        records.push(record);
+        bytes += tableBytes(record);
+        if (bytes >= MESSAGE_BYTES || records.length >= MESSAGE_RECORDS) {
+          this.#publish(this.#number, records, ReplayMark.REPLAY_MARK_PART);
+          records = [];
+          bytes = 0;
+        }
+      }
+    }
+    if (records.length > 0) this.#publish(this.#number, records, ReplayMark.REPLAY_MARK_PART);
+    if (at < links.length) {
+      setImmediate(() => this.#replaySlice(links, at));
+      return;
+    }
+    this.#publish(this.#number, [], ReplayMark.REPLAY_MARK_END);
+    this.#replaying = false;
+    if (!this.#replayAgain) return;
+    this.#replayAgain = false;
+    this.replay();
+  }
+
+  #publish(firstNumber: number, records: LinkRecord[], replay: StateBatch['replay']): void {
+    const isEnd = replay === ReplayMark.REPLAY_MARK_END;
+    this.#bus.publish(this.#topic, {
+      edgeId: this.#edgeId,
+      epoch: this.#epoch,
+      firstNumber,
+      records,
+      replay,
+      liveLinks: isEnd ? packed(Uint32Array.from(this.#links(), (link) => link.number)) : new Uint8Array(0),
+    });
+  }
+}
+
+function tableBytes(record: LinkRecord): number {
+  return 64 + (record.table === undefined ? 0 : record.table.setSlots.length + record.table.clearedSlots.length);
+}

@@ -1,0 +1,170 @@
+import { QueryScanner, tableMatches, HEADER_BYTES } from '@filbert/gnutella';
+import type { GuidTable } from './guid-table.ts';
+import type { Link, LinkTable } from './link-table.ts';
+import type { Outbox } from './outbox.ts';
+import type { ShardCounters } from './counters.ts';
+import { QueryColumn } from './routes.ts';
+
+/** Ultrapeers asked at once, and the TTL they get. */
+const FIRST_ULTRAPEERS = 3;
+const FIRST_TTL = 2;
+/** TTL of the ones asked later, one every `STEP_MS`. */
+const NEXT_TTL = 3;
+const STEP_MS = 2_400;
+/** A search ends when this many records were routed back, or after this time. */
+export const ENOUGH_RECORDS = 50;
+export const SEARCH_LIFETIME_MS = 200_000;
+/** Searches under way for one leaf, and in one shard; the oldest is ended for a newer one. */
+export const MAX_SEARCHES_PER_LEAF = 20;
+export const MAX_SEARCHES = 10_000;
+/** Hops of a leaf's query when it leaves us. */
+const HOPS = 1;
+
+interface LeafSearch {
+  readonly frame: Buffer;
+  readonly leaf: Link;
+  /** Serials of ultrapeers asked. */
+  readonly asked: Set<number>;
+  readonly endsAt: number;
+  nextAt: number;
+  over: boolean;
+}
+
+/**
+ * Controlled searches on behalf of leaves: a few ultrapeers at once, those whose table matches first, then one more every
+ * 2.4 s, until enough came back (docs/protocol/06 §4 in its simplest form).
+ */
+export class LeafSearches {
+  readonly #links: LinkTable;
+  readonly #routes: GuidTable;
+  readonly #outbox: Outbox;
+  readonly #counters: ShardCounters;
+  readonly #now: () => number;
+  readonly #random: () => number;
+  /** In order of `nextAt`: every step adds the same time. */
+  readonly #queue: LeafSearch[] = [];
+  #head = 0;
+  readonly #byLeaf = new Map<Link, LeafSearch[]>();
+  readonly #scanner = new QueryScanner();
+  #active = 0;
+
+  constructor(options: {
+    readonly links: LinkTable;
+    readonly routes: GuidTable;
+    readonly outbox: Outbox;
+    readonly counters: ShardCounters;
+    readonly now: () => number;
+    readonly random: () => number;
+  }) {
+    this.#links = options.links;
+    this.#routes = options.routes;
+    this.#outbox = options.outbox;
+    this.#counters = options.counters;
+    this.#now = options.now;
+    this.#random = options.random;
+  }
+
+  get active(): number {
+    return this.#active;
+  }
+
+  /** Starts a search with the query `bytes[start, end)` of `leaf`, whose route has been recorded already. */
+  start(bytes: Uint8Array, start: number, end: number, leaf: Link): void {
+    const own = this.#byLeaf.get(leaf) ?? [];
+    if (own.length >= MAX_SEARCHES_PER_LEAF) this.#end(own[0] as LeafSearch);
+    if (this.#active >= MAX_SEARCHES) this.#endOldest();
+    const now = this.#now();
+    const search: LeafSearch = {
+      frame: Buffer.from(bytes.subarray(start, end)),
+      leaf,
+      asked: new Set(),
+      endsAt: now + SEARCH_LIFETIME_MS,
+      nextAt: now + STEP_MS,
+      over: false,
+    };
+    this.#byLeaf.set(leaf, [...own.filter((other) => !other.over), search]);
+    this.#active++;
+    this.#counters.leafSearches++;
+    for (let i = 0; i < FIRST_ULTRAPEERS; i++) if (!this.#askOne(search, FIRST_TTL)) break;
+    this.#queue.push(search);
+  }
+
+  /** Takes the steps that are due. */
+  tick(): void {
+    const now = this.#now();
+    for (;;) {
+      const search = this.#queue[this.#head];
+      if (search === undefined || (search.nextAt > now && !search.over)) break;
+      this.#head++;
+      if (search.over) continue;
+      if (now >= search.endsAt || this.#hasEnough(search)) {
+        this.#end(search);
+        continue;
+      }
+      this.#askOne(search, NEXT_TTL);
+      search.nextAt = now + STEP_MS;
+      this.#queue.push(search);
+    }
+    if (this.#head > 1024 && this.#head * 2 > this.#queue.length) {
+      this.#queue.splice(0, this.#head);
+      this.#head = 0;
+    }
+  }
+
+  /** Ends the searches of a leaf that is gone. */
+  cancel(leaf: Link): void {
+    for (const search of this.#byLeaf.get(leaf) ?? []) {
+      if (!search.over) this.#active--;
+      search.over = true;
+    }
+    this.#byLeaf.delete(leaf);
+  }
+
+  #hasEnough(search: LeafSearch): boolean {
+    const handle = this.#routes.find(search.frame, 0);
+    return handle < 0 || this.#routes.get(handle, QueryColumn.results) >= ENOUGH_RECORDS;
+  }
+
+  /** Asks the best ultrapeer not asked yet: one whose table matches before any other, among equals a random one. */
+  #askOne(search: LeafSearch, ttl: number): boolean {
+    const { frame } = search;
+    const scanner = this.#scanner;
+    scanner.scan(frame, HEADER_BYTES, frame.length);
+    let best: Link | undefined;
+    let bestRank = -1;
+    for (const link of this.#links.ultrapeers) {
+      if (search.asked.has(link.serial) || HOPS >= link.hopsFlow) continue;
+      const matches =
+        link.table !== undefined &&
+        tableMatches(link.table, scanner.wordHashes, scanner.wordCount, scanner.urnHashes, scanner.urnCount);
+      const rank = (matches ? 1 : 0) + this.#random();
+      if (rank <= bestRank) continue;
+      best = link;
+      bestRank = rank;
+    }
+    if (best === undefined) return false;
+    search.asked.add(best.serial);
+    const limited = best.maxTtl > 0 && best.maxTtl < ttl ? best.maxTtl : ttl;
+    const sent = this.#outbox.sendQuery(this.#outbox.nextFrameId(), frame, 0, frame.length, limited, HOPS, best);
+    if (sent) this.#counters.queryDeliveries++;
+    return true;
+  }
+
+  #end(search: LeafSearch): void {
+    if (search.over) return;
+    search.over = true;
+    this.#active--;
+    const left = (this.#byLeaf.get(search.leaf) ?? []).filter((other) => other !== search);
+    if (left.length === 0) this.#byLeaf.delete(search.leaf);
+    else this.#byLeaf.set(search.leaf, left);
+  }
+
+  #endOldest(): void {
+    for (let i = this.#head; i < this.#queue.length; i++) {
+      const search = this.#queue[i] as LeafSearch;
+      if (search.over) continue;
+      this.#end(search);
+      return;
+    }
+  }
+}

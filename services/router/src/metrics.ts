@@ -1,0 +1,48 @@
+import { type Metrics, type Sample } from '@filbert/kit';
+import { DROP_REASONS } from './counters.ts';
+import type { Router } from './router.ts';
+import type { RouterShard } from './shard.ts';
+
+/** Declares what the router shards of this process tell, each number summed over them. */
+export function declareMetrics(metrics: Metrics, routers: readonly Router[]): void {
+  const sum = (read: (shard: RouterShard) => number): number =>
+    routers.reduce((total, { shard }) => total + (shard === undefined ? 0 : read(shard)), 0);
+  metrics.gaugeFrom('links', 'Links known.', () => sum((shard) => shard.links.size));
+  metrics.gaugeFrom('leaf_tables', 'Leaves with a usable table.', () => sum((shard) => shard.links.leavesWithTable));
+  metrics.gaugeFrom('query_routes', 'Query GUIDs remembered.', () => sum((shard) => shard.queryRoutes));
+  metrics.gaugeFrom('push_routes', 'Servent GUIDs remembered.', () => sum((shard) => shard.pushRoutes));
+  metrics.gaugeFrom('leaf_searches', 'Searches under way for leaves.', () => sum((shard) => shard.searches.active));
+  metrics.gaugeFrom('merged_table_slots', 'Slots set in the merged table.', () =>
+    sum((shard) => shard.links.merged.count),
+  );
+  metrics.counterFrom('frames_total', 'Frames routed, by type.', { type: ['query', 'hit', 'push'] }, () => [
+    { labels: { type: 'query' }, value: sum((shard) => shard.counters.queries) },
+    { labels: { type: 'hit' }, value: sum((shard) => shard.counters.hits) },
+    { labels: { type: 'push' }, value: sum((shard) => shard.counters.pushes) },
+  ]);
+  metrics.counterFrom(
+    'deliveries_total',
+    'Copies of frames handed to links, by type.',
+    { type: ['query', 'hit', 'push'] },
+    () => [
+      { labels: { type: 'query' }, value: sum((shard) => shard.counters.queryDeliveries) },
+      { labels: { type: 'hit' }, value: sum((shard) => shard.counters.hitDeliveries) },
+      { labels: { type: 'push' }, value: sum((shard) => shard.counters.pushDeliveries) },
+    ],
+  );
+  metrics.counterFrom('candidates_total', 'Links that the filter found.', () =>
+    sum((shard) => shard.counters.candidates),
+  );
+  metrics.counterFrom('candidates_refused_total', 'Of these, links whose exact table did not match.', () =>
+    sum((shard) => shard.counters.candidatesRefused),
+  );
+  metrics.counterFrom('replays_asked_total', 'Replays of link records asked of edges.', () =>
+    sum((shard) => shard.counters.replaysAsked),
+  );
+  metrics.counterFrom('dropped_total', 'Frames dropped, by reason.', { reason: DROP_REASONS }, () =>
+    DROP_REASONS.map((reason): Sample<{ reason: typeof DROP_REASONS }> => ({
+      labels: { reason },
+      value: sum((shard) => shard.counters.dropped[reason]),
+    })),
+  );
+}

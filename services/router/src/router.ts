@@ -1,0 +1,241 @@
+import {
+  allEdgeStates,
+  edgeControl,
+  edgeEgress,
+  edgesPoll,
+  edgesSummary,
+  forEachFrame,
+  mergedTable,
+  mergedTableRequest,
+  nodeFactsRequest,
+  packed,
+  routerIngress,
+  routerLearn,
+  ShardMap,
+  type IngressBatch,
+  type Learned,
+  type MergedTable,
+  type NodeFacts,
+} from '@filbert/contracts';
+import type { Bus, Logger, Subscription } from '@filbert/kit';
+import type { EdgeLinks, Link } from './link-table.ts';
+import { RouterShard } from './shard.ts';
+import { StateFollower } from './state-follower.ts';
+
+const TICK_MS = 50;
+/** Verdicts go to the edges this often, the merged table to them at most this often. */
+const VERDICTS_MS = 1_000;
+const MERGED_MS = 2_000;
+/** A shard that starts says nothing of the merged table before it knows the links of all edges. */
+const SETTLE_MS = 2_500;
+/** A tick later than this means that this process stood still. */
+const STALL_MS = 1_000;
+const CONTROL_TIMEOUT_MS = 1_000;
+const FACTS_TIMEOUT_MS = 1_000;
+const FACTS_RETRY_MS = 100;
+/** Servent GUIDs taught to another shard in one message, and kept for it at most. */
+const MAX_LEARNED = 512;
+/** The shard that publishes the merged table. */
+const MERGING_SHARD = 0;
+
+export interface RouterOptions {
+  readonly bus: Bus;
+  readonly logger: Logger;
+  readonly shard: number;
+  readonly epoch: number;
+  /** ms, monotonic */
+  readonly now: () => number;
+}
+
+/** One router shard on the bus: feeds the shard with frames and link records, and publishes what it decides. */
+export class Router {
+  readonly #options: RouterOptions;
+  readonly #bus: Bus;
+  readonly #subscriptions: Subscription[] = [];
+  readonly #learned = new Map<number, Learned[]>();
+  #shard: RouterShard | undefined;
+  #follower: StateFollower | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #startedAt = 0;
+  #lastTick = 0;
+  #verdictsAt = 0;
+  #mergedAt = 0;
+  #mergedNumber = 0;
+  #stopped = false;
+
+  constructor(options: RouterOptions) {
+    this.#options = options;
+    this.#bus = options.bus;
+  }
+
+  get shard(): RouterShard | undefined {
+    return this.#shard;
+  }
+
+  get number(): number {
+    return this.#options.shard;
+  }
+
+  /** Waits for the node's facts, then follows the edges and routes. */
+  async start(signal?: AbortSignal): Promise<void> {
+    const facts = await this.#facts(signal);
+    const { now, shard: number } = this.#options;
+    if (number >= facts.shards) {
+      throw new Error(
+        `router shard ${number} does not exist: the node has ${facts.shards}; check FILBERT_ROUTER_SHARDS`,
+      );
+    }
+    const shard = new RouterShard({
+      shardMap: new ShardMap(facts.shards, facts.shardMapVersion, facts.nodeSecret),
+      shard: number,
+      now,
+      random: Math.random,
+      openEgress: (edge) => this.#bus.openWriter(edgeEgress(edge.edgeId), { epoch: this.#options.epoch }),
+      teach: (owner, guid, link) => this.#teach(owner, guid, link),
+    });
+    const follower = new StateFollower({
+      links: shard.links,
+      now,
+      askReplay: (edgeId) => this.#askReplay(edgeId),
+      process: (batch, edge) => this.#process(batch, edge),
+      onLate: (batch) => {
+        shard.counters.dropped['state-late'] += batch.links.length >>> 2;
+      },
+      onEdgeGone: (edge) => {
+        this.#options.logger.warn({ edge: edge.edgeId }, 'edge gone: its links are dropped');
+        shard.outbox.remove(edge);
+      },
+    });
+    this.#shard = shard;
+    this.#follower = follower;
+    this.#startedAt = now();
+    this.#lastTick = now();
+    this.#subscriptions.push(
+      this.#bus.subscribe(allEdgeStates, (batch) => follower.state(batch)),
+      this.#bus.subscribe(edgesSummary, (summary) => follower.summary(summary)),
+      this.#bus.openReader(routerIngress(number), (batch) => follower.ingress(batch)),
+      this.#bus.subscribe(routerLearn(number), ({ learned }) => this.#learn(learned)),
+    );
+    if (number === MERGING_SHARD) {
+      this.#subscriptions.push(this.#bus.respond(mergedTableRequest, () => this.#wholeTable()));
+    }
+    this.#bus.publish(edgesPoll, { shard: number });
+    this.#timer = setInterval(() => this.#tick(), TICK_MS);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearInterval(this.#timer);
+    for (const subscription of this.#subscriptions) subscription.unsubscribe();
+  }
+
+  async #facts(signal?: AbortSignal): Promise<NodeFacts> {
+    for (;;) {
+      if (this.#stopped || signal?.aborted === true) throw new Error('stopped while waiting for the node facts');
+      try {
+        return await this.#bus.request(nodeFactsRequest, {}, { timeoutMs: FACTS_TIMEOUT_MS });
+      } catch {
+        await new Promise((resolve) => setTimeout(resolve, FACTS_RETRY_MS));
+      }
+    }
+  }
+
+  #process(batch: IngressBatch, edge: EdgeLinks): void {
+    const shard = this.#shard as RouterShard;
+    forEachFrame(batch, (bytes, start, end, number) => {
+      const link = edge.links.get(number);
+      if (link === undefined) shard.counters.dropped['unknown-link']++;
+      else shard.frame(bytes, start, end, link);
+    });
+    shard.outbox.flush();
+  }
+
+  #tick(): void {
+    const shard = this.#shard as RouterShard;
+    const follower = this.#follower as StateFollower;
+    const now = this.#options.now();
+    if (now - this.#lastTick > STALL_MS) follower.forgiveSilence();
+    this.#lastTick = now;
+    follower.tick(this.#bus.status !== 'connected');
+    shard.tick();
+    if (now - this.#verdictsAt >= VERDICTS_MS) {
+      this.#verdictsAt = now;
+      shard.reportVerdicts(follower.edges);
+      this.#publishLearned();
+    }
+    shard.outbox.flush();
+    const settled = now - this.#startedAt >= SETTLE_MS && follower.settled;
+    if (this.#options.shard === MERGING_SHARD && settled && now - this.#mergedAt >= MERGED_MS) {
+      this.#mergedAt = now;
+      this.#publishMerged();
+    }
+  }
+
+  #publishMerged(): void {
+    const { links } = this.#shard as RouterShard;
+    links.growMergedIfDue();
+    const change = links.merged.takeChange();
+    if (change === undefined) return;
+    this.#mergedNumber++;
+    this.#bus.publish(mergedTable, {
+      epoch: this.#options.epoch,
+      number: this.#mergedNumber,
+      bits: change.bits,
+      full: change.full,
+      setSlots: packed(change.set),
+      clearedSlots: packed(change.cleared),
+    });
+  }
+
+  #wholeTable(): MergedTable | undefined {
+    if (this.#mergedNumber === 0) return undefined;
+    const { merged } = (this.#shard as RouterShard).links;
+    const table = merged.published();
+    return {
+      epoch: this.#options.epoch,
+      number: this.#mergedNumber,
+      bits: table.bits,
+      full: true,
+      setSlots: packed(table.slots()),
+      clearedSlots: new Uint8Array(0),
+    };
+  }
+
+  #askReplay(edgeId: string): void {
+    (this.#shard as RouterShard).counters.replaysAsked++;
+    this.#bus
+      .request(edgeControl(edgeId), { replay: { shard: this.#options.shard } }, { timeoutMs: CONTROL_TIMEOUT_MS })
+      .catch((error: unknown) => {
+        // The next heartbeat of the edge leads here again.
+        this.#options.logger.debug({ edge: edgeId, err: error }, 'the edge did not answer the call for a replay');
+      });
+  }
+
+  #teach(owner: number, serventGuid: Uint8Array, link: Link): void {
+    const learned = this.#learned.get(owner) ?? [];
+    if (learned.length >= MAX_LEARNED) return;
+    learned.push({
+      serventGuid,
+      edgeId: link.edge.edgeId,
+      edgeEpoch: link.edge.epoch,
+      link: link.number,
+    });
+    this.#learned.set(owner, learned);
+    // A PUSH often follows its hit at once.
+    if (learned.length === 1) setImmediate(() => this.#publishLearned());
+  }
+
+  #publishLearned(): void {
+    for (const [owner, learned] of this.#learned) {
+      this.#bus.publish(routerLearn(owner), { shard: this.#options.shard, learned });
+    }
+    this.#learned.clear();
+  }
+
+  #learn(learned: readonly Learned[]): void {
+    for (const { serventGuid, edgeId, edgeEpoch, link } of learned) {
+      const known = this.#follower?.find(edgeId, edgeEpoch)?.links.get(link);
+      if (known !== undefined) this.#shard?.learn(serventGuid, known);
+    }
+  }
+}

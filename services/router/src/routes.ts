@@ -1,0 +1,79 @@
+import { GuidTable } from './guid-table.ts';
+
+/** Query GUIDs of one generation (docs/protocol/06 §1); two generations are kept. */
+export const MAX_QUERY_ROUTES = 196_608;
+/** A query's way back is kept for at least this long unless the table is full, ms. */
+export const QUERY_ROUTE_MS = 10 * 60_000;
+/** Servent GUIDs of one generation. */
+export const MAX_PUSH_ROUTES = 49_152;
+/** A servent's way is kept for at least this long unless the table is full, ms. */
+export const PUSH_ROUTE_MS = 60 * 60_000;
+/** PUSH message GUIDs of one generation, kept to drop duplicates. */
+export const MAX_SEEN_PUSHES = 24_576;
+const SEEN_PUSH_MS = 7 * 60_000;
+
+/** Links kept as ways back for one query, the first one first; further ones are not recorded. */
+export const WAYS_PER_QUERY = 4;
+/** Links kept as ways to one servent, the newest first. */
+export const WAYS_PER_SERVENT = 3;
+
+/** Columns of a query route. */
+export const QueryColumn = {
+  ways: 0,
+  results: WAYS_PER_QUERY,
+  highestTtl: WAYS_PER_QUERY + 1,
+  extensions: WAYS_PER_QUERY + 2,
+};
+
+/** Routes of queries by message GUID: ways back (link serials), records routed, highest TTL seen, extensions sent on. */
+export function createQueryRoutes(now: () => number): GuidTable {
+  return new GuidTable({
+    maxEntries: MAX_QUERY_ROUTES,
+    width: WAYS_PER_QUERY + 3,
+    generationMs: QUERY_ROUTE_MS,
+    now,
+  });
+}
+
+/** Ways to servents by servent GUID, learned from hits (docs/protocol/02 §8). */
+export function createPushRoutes(now: () => number): GuidTable {
+  return new GuidTable({ maxEntries: MAX_PUSH_ROUTES, width: WAYS_PER_SERVENT, generationMs: PUSH_ROUTE_MS, now });
+}
+
+/** GUIDs of PUSH messages seen. */
+export function createSeenPushes(now: () => number): GuidTable {
+  return new GuidTable({ maxEntries: MAX_SEEN_PUSHES, width: 1, generationMs: SEEN_PUSH_MS, now });
+}
+
+/** Adds `serial` as a further way back of a query; does nothing where it is known or the list is full. */
+export function addWay(routes: GuidTable, handle: number, serial: number): void {
+  for (let i = 0; i < WAYS_PER_QUERY; i++) {
+    const way = routes.get(handle, QueryColumn.ways + i);
+    if (way === serial) return;
+    if (way === 0) {
+      routes.set(handle, QueryColumn.ways + i, serial);
+      return;
+    }
+  }
+}
+
+/**
+ * Makes `serial` the first way to a servent, the others stay behind it: a later hit re-points the route
+ * (conformance 5).
+ * @returns whether that changed anything
+ */
+export function learnWay(routes: GuidTable, bytes: Uint8Array, start: number, serial: number): boolean {
+  let handle = routes.find(bytes, start);
+  if (handle < 0) {
+    handle = routes.insert(bytes, start);
+    routes.set(handle, 0, serial);
+    return true;
+  }
+  handle = routes.promote(handle);
+  if (routes.get(handle, 0) === serial) return false;
+  let at = 1;
+  while (at < WAYS_PER_SERVENT - 1 && routes.get(handle, at) !== serial) at++;
+  for (; at > 0; at--) routes.set(handle, at, routes.get(handle, at - 1));
+  routes.set(handle, 0, serial);
+  return true;
+}

@@ -1,0 +1,357 @@
+import {
+  Descriptor,
+  FUNCTION_OFFSET,
+  GUID_BYTES,
+  HEADER_BYTES,
+  HOPS_OFFSET,
+  judgeServentGuid,
+  newQueryHitSummary,
+  QueryDefect,
+  QueryScanner,
+  summarizeQueryHit,
+  tableMatches,
+  TTL_OFFSET,
+} from '@filbert/gnutella';
+import { LinkCapability, LinkKind, type ShardMap } from '@filbert/contracts';
+import { ShardCounters, type DropReason } from './counters.ts';
+import { LeafSearches } from './leaf-search.ts';
+import { LinkTable, type EdgeLinks, type Link } from './link-table.ts';
+import { Outbox, type EgressWriter } from './outbox.ts';
+import {
+  addWay,
+  createPushRoutes,
+  createQueryRoutes,
+  createSeenPushes,
+  learnWay,
+  QueryColumn,
+  WAYS_PER_QUERY,
+  WAYS_PER_SERVENT,
+} from './routes.ts';
+
+/** Hops plus TTL of a query that is sent on (docs/protocol/02 §3). */
+export const MAX_TTL = 4;
+/** A query seen before goes on with a higher TTL at most this many times. */
+export const MAX_EXTENSIONS = 3;
+/** Records routed back for one query; further hits are dropped (docs/protocol/06 §3). */
+export const MAX_RECORDS_PER_QUERY = 1_000;
+/** TTL above which a hit's TTL is cut (docs/protocol/06 §3). */
+const MAX_HIT_TTL = 16;
+/** "What's New" is sent on at most this many hops (docs/protocol/06 §2). */
+const MAX_WHATS_NEW_HOPS = 2;
+const LEAF_TTL = 1;
+const MAX_HOPS = 255;
+
+export interface RouterShardOptions {
+  readonly shardMap: ShardMap;
+  readonly shard: number;
+  readonly now: () => number;
+  /** 0 … 1 */
+  readonly random: () => number;
+  readonly openEgress: (edge: EdgeLinks) => EgressWriter;
+  /** A servent GUID of another shard was learned to be behind `link`. */
+  readonly teach: (shard: number, serventGuid: Uint8Array, link: Link) => void;
+}
+
+/**
+ * Every rule about a GUID: duplicates, routes, tables, controlled searches (docs/protocol/06, 02 §3, 05 §7).
+ * Takes frames and a time, gives deliveries to its outbox; knows no bus and no socket.
+ */
+export class RouterShard {
+  readonly counters = new ShardCounters();
+  readonly links: LinkTable;
+  readonly outbox: Outbox;
+  readonly searches: LeafSearches;
+  readonly #options: RouterShardOptions;
+  readonly #queries;
+  readonly #pushWays;
+  readonly #seenPushes;
+  readonly #scanner = new QueryScanner();
+  readonly #summary = newQueryHitSummary();
+  #columns = new Uint32Array(0);
+
+  constructor(options: RouterShardOptions) {
+    this.#options = options;
+    this.#queries = createQueryRoutes(options.now);
+    this.#pushWays = createPushRoutes(options.now);
+    this.#seenPushes = createSeenPushes(options.now);
+    this.outbox = new Outbox({ shard: options.shard, counters: this.counters, open: options.openEgress });
+    this.links = new LinkTable({
+      onGone: (link) => {
+        this.searches.cancel(link);
+      },
+    });
+    this.searches = new LeafSearches({
+      links: this.links,
+      routes: this.#queries,
+      outbox: this.outbox,
+      counters: this.counters,
+      now: options.now,
+      random: options.random,
+    });
+  }
+
+  get queryRoutes(): number {
+    return this.#queries.size;
+  }
+
+  get pushRoutes(): number {
+    return this.#pushWays.size;
+  }
+
+  /** Routes the frame `bytes[start, end)`, header included, that came from `link`. */
+  frame(bytes: Uint8Array, start: number, end: number, link: Link): void {
+    switch (bytes[start + FUNCTION_OFFSET]) {
+      case Descriptor.QUERY:
+        this.#query(bytes, start, end, link);
+        return;
+      case Descriptor.QUERY_HIT:
+        this.#hit(bytes, start, end, link);
+        return;
+      case Descriptor.PUSH:
+        this.#push(bytes, start, end, link);
+        return;
+      default:
+        this.#drop('unknown-function');
+    }
+  }
+
+  /** Takes the steps that are due: controlled searches. */
+  tick(): void {
+    this.searches.tick();
+  }
+
+  /** Hands the verdicts gathered since the last call to the edges. */
+  reportVerdicts(edges: Iterable<EdgeLinks>): void {
+    for (const edge of edges) {
+      for (const link of edge.links.values()) {
+        if (link.duplicates + link.bad + link.useful > 0) this.outbox.verdict(link);
+      }
+    }
+  }
+
+  /** Another shard saw a hit of this servent over `link`. */
+  learn(serventGuid: Uint8Array, link: Link): void {
+    if (serventGuid.length === GUID_BYTES) learnWay(this.#pushWays, serventGuid, 0, link.serial);
+  }
+
+  #drop(reason: DropReason): void {
+    this.counters.dropped[reason]++;
+  }
+
+  #query(bytes: Uint8Array, start: number, end: number, from: Link): void {
+    this.counters.queries++;
+    const hopsIn = bytes[start + HOPS_OFFSET] as number;
+    if (hopsIn >= MAX_HOPS) return this.#drop('hops-exceeded');
+    const room = MAX_TTL - hopsIn;
+    const ttlIn = Math.min(bytes[start + TTL_OFFSET] as number, room > 1 ? room : 1);
+    const known = this.#queries.find(bytes, start);
+    if (known >= 0) {
+      this.#seenBefore(bytes, start, end, from, known, ttlIn);
+      return;
+    }
+    const scanner = this.#scanner;
+    if (scanner.scan(bytes, start + HEADER_BYTES, end) !== QueryDefect.none) {
+      from.bad++;
+      return this.#drop('malformed');
+    }
+    // The reply to a query that came from too far could not get back, unless it goes out of band.
+    if (hopsIn > MAX_TTL && !scanner.outOfBand) return this.#drop('hops-exceeded');
+    const handle = this.#queries.insert(bytes, start);
+    this.#queries.set(handle, QueryColumn.ways, from.serial);
+    this.#queries.set(handle, QueryColumn.highestTtl, ttlIn);
+    const id = this.outbox.nextFrameId();
+    const hops = hopsIn + 1;
+    if (scanner.whatsNew) {
+      if (hops <= MAX_WHATS_NEW_HOPS) this.#sendWhatsNew(id, bytes, start, end, from, ttlIn - 1, hops);
+      return;
+    }
+    this.#sendToMatchingLeaves(id, bytes, start, end, from, hops);
+    if (from.kind === LinkKind.LINK_KIND_ULTRAPEER) {
+      this.#sendToUltrapeers(id, bytes, start, end, from, ttlIn - 1, hops);
+    } else {
+      this.searches.start(bytes, start, end, from);
+    }
+  }
+
+  /** A query seen before goes on only with a higher TTL, and never to leaves again (docs/protocol/README.md). */
+  #seenBefore(bytes: Uint8Array, start: number, end: number, from: Link, known: number, ttlIn: number): void {
+    const routes = this.#queries;
+    const extensions = routes.get(known, QueryColumn.extensions);
+    const higher = ttlIn > routes.get(known, QueryColumn.highestTtl);
+    if (!higher || extensions >= MAX_EXTENSIONS || from.kind !== LinkKind.LINK_KIND_ULTRAPEER) {
+      this.#drop('duplicate');
+      for (let i = 0; i < WAYS_PER_QUERY; i++) {
+        // Only a repetition by the same link speaks against it; from another it is a second way back.
+        if (routes.get(known, QueryColumn.ways + i) === from.serial) {
+          from.duplicates++;
+          return;
+        }
+      }
+      addWay(routes, known, from.serial);
+      return;
+    }
+    routes.set(known, QueryColumn.highestTtl, ttlIn);
+    routes.set(known, QueryColumn.extensions, extensions + 1);
+    addWay(routes, known, from.serial);
+    const scanner = this.#scanner;
+    if (scanner.scan(bytes, start + HEADER_BYTES, end) !== QueryDefect.none || scanner.whatsNew) return;
+    const hops = (bytes[start + HOPS_OFFSET] as number) + 1;
+    this.#sendToUltrapeers(this.outbox.nextFrameId(), bytes, start, end, from, ttlIn - 1, hops);
+  }
+
+  #sendToMatchingLeaves(id: number, bytes: Uint8Array, start: number, end: number, from: Link, hops: number): void {
+    const { matrix } = this.links;
+    const { wordHashes, wordCount, urnHashes, urnCount } = this.#scanner;
+    if (wordCount === 0 && urnCount === 0) return;
+    if (this.#columns.length < matrix.columns) this.#columns = new Uint32Array(matrix.columns);
+    const found = matrix.find(wordHashes, wordCount, urnHashes, urnCount, this.#columns);
+    for (let i = 0; i < found; i++) {
+      const link = this.links.byColumn(this.#columns[i] as number);
+      if (link === undefined || !link.isFiltered || link === from || hops >= link.hopsFlow) continue;
+      this.counters.candidates++;
+      if (link.table === undefined || !tableMatches(link.table, wordHashes, wordCount, urnHashes, urnCount)) {
+        this.counters.candidatesRefused++;
+        continue;
+      }
+      if (this.outbox.sendQuery(id, bytes, start, end, LEAF_TTL, hops, link)) this.counters.queryDeliveries++;
+    }
+  }
+
+  /** To every other ultrapeer, on the last hop only where its table matches or it gave none (docs/protocol/05 §7). */
+  #sendToUltrapeers(
+    id: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    from: Link,
+    ttl: number,
+    hops: number,
+  ): void {
+    if (ttl < 1) return;
+    const { wordHashes, wordCount, urnHashes, urnCount } = this.#scanner;
+    for (const link of this.links.ultrapeers) {
+      if (link === from || hops >= link.hopsFlow) continue;
+      const limited = link.maxTtl > 0 && link.maxTtl < ttl ? link.maxTtl : ttl;
+      if (
+        limited === 1 &&
+        link.table !== undefined &&
+        !tableMatches(link.table, wordHashes, wordCount, urnHashes, urnCount)
+      ) {
+        continue;
+      }
+      if (this.outbox.sendQuery(id, bytes, start, end, limited, hops, link)) this.counters.queryDeliveries++;
+    }
+  }
+
+  /** "What's New" ignores tables and goes to those who announced that they answer it. */
+  #sendWhatsNew(
+    id: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    from: Link,
+    ttl: number,
+    hops: number,
+  ): void {
+    for (const link of this.links.all()) {
+      if (link === from || hops >= link.hopsFlow || (link.capabilities & LinkCapability.whatsNew) === 0) continue;
+      const isUltrapeer = link.kind === LinkKind.LINK_KIND_ULTRAPEER;
+      if (isUltrapeer ? ttl < 1 && from.kind === LinkKind.LINK_KIND_ULTRAPEER : (link.table?.count ?? 0) === 0)
+        continue;
+      const out = isUltrapeer ? Math.max(1, ttl) : LEAF_TTL;
+      if (this.outbox.sendQuery(id, bytes, start, end, out, hops, link)) this.counters.queryDeliveries++;
+    }
+  }
+
+  #hit(bytes: Uint8Array, start: number, end: number, from: Link): void {
+    this.counters.hits++;
+    const summary = this.#summary;
+    if (summarizeQueryHit(bytes, start + HEADER_BYTES, end, summary) !== 'ok') {
+      from.bad++;
+      return this.#drop('malformed');
+    }
+    if (judgeServentGuid(bytes, summary.serventGuidStart, bytes, start) !== 'usable') {
+      from.bad++;
+      return this.#drop('servent-guid-refused');
+    }
+    const routes = this.#queries;
+    let route = routes.find(bytes, start);
+    if (route < 0) {
+      from.bad++;
+      return this.#drop('route-unknown');
+    }
+    const target = this.#wayBack(route, from);
+    if (target === undefined) return this.#drop('route-lost');
+    const ttlIn = Math.min(bytes[start + TTL_OFFSET] as number, MAX_HIT_TTL);
+    const hopsIn = bytes[start + HOPS_OFFSET] as number;
+    if (hopsIn >= MAX_HOPS) return this.#drop('hops-exceeded');
+    // A hit must not die one step before our own leaf (docs/protocol/02 §3 rule 2).
+    const ttl = (target.kind === LinkKind.LINK_KIND_ULTRAPEER ? ttlIn : Math.max(2, ttlIn)) - 1;
+    if (ttl < 1) return this.#drop('ttl-exceeded');
+    route = routes.promote(route);
+    const records = routes.get(route, QueryColumn.results) + summary.recordCount;
+    if (records > MAX_RECORDS_PER_QUERY) return this.#drop('results-enough');
+    routes.set(route, QueryColumn.results, records);
+    from.useful++;
+    this.#learnServent(bytes, summary.serventGuidStart, from);
+    this.outbox.send(bytes, start, end, ttl, hopsIn + 1, target);
+    this.counters.hitDeliveries++;
+  }
+
+  #wayBack(route: number, from: Link): Link | undefined {
+    for (let i = 0; i < WAYS_PER_QUERY; i++) {
+      const serial = this.#queries.get(route, QueryColumn.ways + i);
+      if (serial === 0) return undefined;
+      const link = serial === from.serial ? undefined : this.links.bySerial(serial);
+      if (link !== undefined) return link;
+    }
+    return undefined;
+  }
+
+  #learnServent(bytes: Uint8Array, at: number, from: Link): void {
+    if (!learnWay(this.#pushWays, bytes, at, from.serial)) return;
+    const owner = this.#options.shardMap.shardOf(bytes, at);
+    if (owner !== this.#options.shard) this.#options.teach(owner, bytes.slice(at, at + GUID_BYTES), from);
+  }
+
+  /** To the direct neighbour that owns the GUID, else along the way the servent's hits came (docs/protocol/02 §8). */
+  #push(bytes: Uint8Array, start: number, end: number, from: Link): void {
+    this.counters.pushes++;
+    const payload = start + HEADER_BYTES;
+    if (judgeServentGuid(bytes, payload) !== 'usable') {
+      from.bad++;
+      return this.#drop('servent-guid-refused');
+    }
+    if (this.#seenPushes.find(bytes, start) >= 0) {
+      from.duplicates++;
+      return this.#drop('duplicate');
+    }
+    this.#seenPushes.insert(bytes, start);
+    const hopsIn = bytes[start + HOPS_OFFSET] as number;
+    if (hopsIn >= MAX_HOPS) return this.#drop('hops-exceeded');
+    const ttlIn = bytes[start + TTL_OFFSET] as number;
+    const neighbour = this.links.byGuid(
+      Buffer.from(bytes.buffer, bytes.byteOffset + payload, GUID_BYTES).toString('hex'),
+    );
+    if (neighbour !== undefined && neighbour !== from) {
+      this.outbox.send(bytes, start, end, Math.max(1, ttlIn - 1), hopsIn + 1, neighbour);
+      this.counters.pushDeliveries++;
+      return;
+    }
+    const route = this.#pushWays.find(bytes, payload);
+    if (route < 0) return this.#drop('route-unknown');
+    for (let i = 0; i < WAYS_PER_SERVENT; i++) {
+      const serial = this.#pushWays.get(route, i);
+      const link = serial === 0 || serial === from.serial ? undefined : this.links.bySerial(serial);
+      if (link === undefined) continue;
+      // The last step to a leaf or to ourselves is never refused for its TTL.
+      const ttl = (link.kind === LinkKind.LINK_KIND_ULTRAPEER ? ttlIn : Math.max(2, ttlIn)) - 1;
+      if (ttl < 1) return this.#drop('ttl-exceeded');
+      this.#pushWays.promote(route);
+      this.outbox.send(bytes, start, end, ttl, hopsIn + 1, link);
+      this.counters.pushDeliveries++;
+      return;
+    }
+    this.#drop('route-lost');
+  }
+}

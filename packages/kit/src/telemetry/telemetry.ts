@@ -41,7 +41,7 @@ export class TelemetryError extends Error {
 }
 
 /**
- * Turns tracing on for this process. While it is off, nothing of OpenTelemetry is even loaded: the SDK takes half a second.
+ * Turns tracing on for this process. While it is off, the SDK and its exporter are not even loaded: that takes half a second.
  * @throws TelemetryError `already-started`, `bad-endpoint`
  */
 export async function startTelemetry(options: TelemetryOptions): Promise<Telemetry> {

@@ -20,7 +20,7 @@ function successor(number: number): number {
 }
 
 /** Whether `a` comes after `b`, both u32 that wrap and lie less than 2^31 apart. */
-export function isAfter(a: number, b: number): boolean {
+function isAfter(a: number, b: number): boolean {
   return ((a - b) | 0) > 0;
 }
 

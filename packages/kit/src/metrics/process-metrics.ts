@@ -22,9 +22,9 @@ export interface BusCounter {
 }
 
 /** Most topics that the bus counters tell apart. */
-export const MAX_BUS_TOPICS = 32;
+export const MAX_BUS_TOPICS = 48;
 /** Most events per topic. */
-export const MAX_BUS_EVENTS = 16;
+export const MAX_BUS_EVENTS = 10;
 
 /** Adds `filbert_<service>_bus_events_total{topic,event}`, read from the bus at scrape time. */
 export function collectBusCounters(metrics: Metrics, read: () => Iterable<BusCounter>): void {

@@ -1,4 +1,5 @@
 import { Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import type { BusErrorCode } from '../bus/bus.ts';
 
 /** What kind of failure a call met: the gRPC status codes other than OK, under stable names. */
 export type RpcErrorKind =
@@ -47,15 +48,16 @@ for (const kind in STATUS_OF_KIND) {
 /** Stable error codes of a service, with the kind of failure each is. */
 export type ErrorKinds = Readonly<Record<string, RpcErrorKind>>;
 
-/** Codes of errors that any service may pass on: those of the bus and of calls to other services. */
-export const COMMON_ERROR_KINDS: ErrorKinds = {
+/** Codes of errors that any service may pass on: those of the bus. */
+export const COMMON_ERROR_KINDS = {
   timeout: 'deadline-exceeded',
   'no-responders': 'unavailable',
   disconnected: 'unavailable',
   closed: 'unavailable',
   'bad-reply': 'internal',
+  refused: 'resource-exhausted',
   'connect-failed': 'unavailable',
-};
+} as const satisfies Readonly<Record<BusErrorCode, RpcErrorKind>>;
 
 /** Trailing metadata that carries a service's own error code. */
 const CODE_KEY = 'filbert-error-code';
@@ -91,7 +93,7 @@ export function toRpcError(error: unknown, kinds: ErrorKinds = {}): RpcError {
   if (error instanceof RpcError) return error;
   if (error instanceof Error && 'code' in error && typeof error.code === 'string') {
     const { code } = error;
-    for (const table of [kinds, COMMON_ERROR_KINDS]) {
+    for (const table of [kinds, COMMON_ERROR_KINDS] as readonly ErrorKinds[]) {
       const kind = Object.hasOwn(table, code) ? table[code] : undefined;
       if (kind !== undefined) return new RpcError(kind, error.message, { code, cause: error });
     }

@@ -147,7 +147,7 @@ function encodePeer(peer: CrawledPeer, features: number): Uint8Array[] {
   const address = new Uint8Array(ADDRESS_BYTES);
   writeU32BE(address, 0, ip);
   writeU16LE(address, 4, peer.address.port);
-  const pieces = [address];
+  const pieces: Uint8Array[] = [address];
   if ((features & CrawlerFeature.CONNECTION_TIME) !== 0) pieces.push(u16(peer.connectedMinutes ?? 0));
   if ((features & CrawlerFeature.LOCALE) !== 0) pieces.push(latin1Bytes((peer.locale ?? 'en').padEnd(2).slice(0, 2)));
   if ((features & CrawlerFeature.REPLY_COUNT) !== 0) pieces.push(u32(peer.replies ?? 0));

@@ -131,7 +131,7 @@ export function encodeHeadPong1(guid: Uint8Array, pong: HeadPong, flags: number)
   const answered =
     (pong.ranges.length > 0 ? flags & HeadFlag.RANGES : 0) | (ipv4.length > 0 ? flags & HeadFlag.ALTERNATES : 0);
   const found = pong.availability !== 'not-found';
-  const pieces = [Uint8Array.of(found ? answered : 0, codeOf(pong))];
+  const pieces: Uint8Array[] = [Uint8Array.of(found ? answered : 0, codeOf(pong))];
   if (found) {
     if (pong.queue === undefined || pong.vendor?.length !== 4) {
       throw new GnutellaError('bad-payload', 'a HEAD pong for a file has a vendor and a queue');

@@ -19,8 +19,9 @@ export interface StandInFaults {
  */
 export class StandInUltrapeer {
   readonly #server: RawPeerServer<RawPeer>;
-  readonly #faults: StandInFaults;
   readonly #peers = new Set<RawPeer>();
+  /** What it does wrong from now on. */
+  faults: StandInFaults;
   /** Texts of the queries received, in order. */
   readonly texts: string[] = [];
   /** Queries handed to leaves. */
@@ -28,7 +29,7 @@ export class StandInUltrapeer {
 
   private constructor(server: RawPeerServer<RawPeer>, faults: StandInFaults) {
     this.#server = server;
-    this.#faults = faults;
+    this.faults = faults;
   }
 
   /** Starts one; port 0 takes a free one. */
@@ -84,10 +85,10 @@ export class StandInUltrapeer {
     for (const leaf of leaves) {
       if (words.length === 0 || !words.every((word) => leaf.table.has(word))) continue;
       this.deliveries++;
-      if (this.#isNth(this.#faults.dropEvery)) continue;
+      if (this.#isNth(this.faults.dropEvery)) continue;
       leaf.send(bytes);
-      if (this.#isNth(this.#faults.duplicateEvery)) leaf.send(bytes);
-      if (this.#isNth(this.#faults.misdirectEvery)) leaves.find((other) => other !== leaf)?.send(bytes);
+      if (this.#isNth(this.faults.duplicateEvery)) leaf.send(bytes);
+      if (this.#isNth(this.faults.misdirectEvery)) leaves.find((other) => other !== leaf)?.send(bytes);
     }
   }
 

@@ -48,7 +48,11 @@ export const BAD_INPUTS: readonly BadInput[] = [
     first: hello,
     then: () => Buffer.concat(Array.from({ length: 50 }, () => frame(0x80, randomBytes(40)))),
   },
-  { name: 'relaying leaf', first: hello, then: () => frame(0x80, queryPayload({ text: '31415926535 27182818284' }), 3, 2) },
+  {
+    name: 'relaying leaf',
+    first: hello,
+    then: () => frame(0x80, queryPayload({ text: '31415926535 27182818284' }), 3, 2),
+  },
   { name: 'malformed hits', first: hello, then: () => frame(0x81, Buffer.alloc(40, 0xff)) },
   { name: 'table of odd length', first: hello, then: () => qrp(resetPayload(1000, 2)) },
   { name: 'patch before reset', first: hello, then: () => qrp(...patchPayloads(16, [1], [])) },

@@ -3,6 +3,8 @@ export * from './packed.ts';
 export * from './link.ts';
 export * from './shard.ts';
 export * from './shedding.ts';
+export * from './options.ts';
+export * from './version.ts';
 export * from './ingress-batch.ts';
 export * from './egress-batch.ts';
 export * from './gen/filbert/bus/v1/bus.ts';

@@ -7,3 +7,4 @@ export * from './metrics/index.ts';
 export * from './rpc/index.ts';
 export * from './telemetry/index.ts';
 export * from './bus/index.ts';
+export * from './service-process/index.ts';

@@ -1,14 +1,5 @@
-import {
-  defineConfig,
-  filePath,
-  hostPort,
-  integer,
-  list,
-  option,
-  plainText,
-  toggle,
-  type ConfigOf,
-} from '@filbert/kit';
+import { allowPrivateOption, routerShardsOption } from '@filbert/contracts';
+import { defineConfig, filePath, hostPort, list, option, plainText, type ConfigOf } from '@filbert/kit';
 
 /** Settings of the bootstrap service. */
 export const bootstrapConfig = defineConfig({
@@ -39,22 +30,8 @@ export const bootstrapConfig = defineConfig({
     schema: hostPort({ minPort: 1 }),
     description: 'Address that peers are told to reach this node at; otherwise the one that they reached.',
   }),
-  routerShards: option({
-    flag: 'router-shards',
-    env: 'FILBERT_ROUTER_SHARDS',
-    schema: integer({ min: 1, max: 64 }),
-    default: 1,
-    unit: 'shards',
-    description: 'Router shards that share the GUIDs.',
-  }),
-  allowPrivate: option({
-    flag: 'allow-private',
-    env: 'FILBERT_ALLOW_PRIVATE',
-    schema: toggle(),
-    default: false,
-    description:
-      'Accept loopback and private addresses as peers; on by itself when the node listens on such an address.',
-  }),
+  routerShards: routerShardsOption,
+  allowPrivate: allowPrivateOption,
 });
 
 export type BootstrapConfig = ConfigOf<typeof bootstrapConfig>;

@@ -1,4 +1,5 @@
-import { byteSize, defineConfig, hostPort, integer, option, plainText, toggle, type ConfigOf } from '@filbert/kit';
+import { allowPrivateOption } from '@filbert/contracts';
+import { byteSize, defineConfig, hostPort, integer, option, plainText, type ConfigOf } from '@filbert/kit';
 
 /** Settings of the connections service. */
 export const connectionsConfig = defineConfig({
@@ -25,14 +26,7 @@ export const connectionsConfig = defineConfig({
     unit: 'links',
     description: 'Ultrapeers that the whole node is linked to.',
   }),
-  allowPrivate: option({
-    flag: 'allow-private',
-    env: 'FILBERT_ALLOW_PRIVATE',
-    schema: toggle(),
-    default: false,
-    description:
-      'Accept loopback and private addresses as peers; on by itself when the node listens on such an address.',
-  }),
+  allowPrivate: allowPrivateOption,
   deflateBudget: option({
     flag: 'deflate-budget',
     env: 'FILBERT_DEFLATE_BUDGET',

@@ -1,0 +1,92 @@
+import { bootstrapV1, connectionsV1, routerV1 } from '@filbert/contracts';
+import { callStream, callUnary, type FlagValues } from '@filbert/kit';
+import { CommandError, ExitCode } from '../exit-codes.ts';
+import { CALL_TIMEOUT_MS, withNode } from './control-client.ts';
+import { bytes, duration, printable, table } from './show.ts';
+
+/** Prints one JSON object on a line. */
+function json(value: unknown): void {
+  console.log(JSON.stringify(value));
+}
+
+/** `filbert status`: what the node is and does. */
+export async function status(flags: FlagValues): Promise<void> {
+  const options = { timeoutMs: CALL_TIMEOUT_MS };
+  const [facts, edges, router] = await withNode(flags, (client) =>
+    Promise.all([
+      callUnary(client, bootstrapV1.BootstrapServiceService.getFacts, {}, options),
+      callUnary(client, connectionsV1.ConnectionsServiceService.getStats, {}, options),
+      callUnary(client, routerV1.RouterServiceService.getStats, {}, options),
+    ]),
+  );
+  if (flags['json'] === true) {
+    json({ ...facts, edges: edges.edges, shards: router.shards });
+    return;
+  }
+  const leaves = sum(edges.edges, (edge) => edge.leaves);
+  const ultrapeers = sum(edges.edges, (edge) => edge.ultrapeers);
+  const first = edges.edges[0];
+  const rows: [string, string][] = [
+    ['servent GUID', facts.serventGuid],
+    ['listening on', [...new Set(edges.edges.map((edge) => edge.listenAddress))].join(', ')],
+    ['advertised', facts.advertisedAddress || '(the address that a peer reached)'],
+    ['up for', duration(Date.now() - facts.startedAtMs)],
+    ['leaves', `${leaves} of ${first?.maxLeaves ?? 0}`],
+    ['ultrapeers', `${ultrapeers} of ${first?.maxUltrapeers ?? 0}`],
+    ['hosts known', `${facts.hostsKnown}`],
+    ['messages in, out', `${sum(edges.edges, (e) => e.messagesIn)}, ${sum(edges.edges, (e) => e.messagesOut)}`],
+    ['queries routed', `${sum(router.shards, (shard) => shard.queries)}`],
+    ['copies delivered', `${sum(router.shards, (shard) => shard.deliveries)}`],
+    ['hits routed', `${sum(router.shards, (shard) => shard.hits)}`],
+    ['processes', `${edges.edges.length} connections, ${router.shards.length} router shards`],
+  ];
+  const width = Math.max(...rows.map(([name]) => name.length));
+  for (const [name, value] of rows) console.log(`${name.padEnd(width)}  ${value}`);
+}
+
+/** `filbert peers`: one line a link. */
+export async function peers(flags: FlagValues): Promise<void> {
+  const links: connectionsV1.ListLinksResponse[] = [];
+  await withNode(flags, async (client) => {
+    const stream = callStream(
+      client,
+      connectionsV1.ConnectionsServiceService.listLinks,
+      {},
+      { timeoutMs: CALL_TIMEOUT_MS },
+    );
+    for await (const link of stream) {
+      if (flags['json'] === true) json(link);
+      else links.push(link);
+    }
+  });
+  if (flags['json'] === true) return;
+  if (links.length === 0) {
+    console.log('no peers');
+    return;
+  }
+  const rows = links.map((link) => [
+    `${link.edgeId}/${link.link}`,
+    link.kind,
+    link.remoteAddress,
+    link.outgoing ? 'out' : 'in',
+    duration(Date.now() - link.connectedAtMs),
+    link.tableBits === 0 ? '-' : `${link.tableSlotsSet}/2^${link.tableBits}`,
+    `${bytes(link.bytesIn)} / ${bytes(link.bytesOut)}`,
+    printable(link.userAgent, 40),
+  ]);
+  console.log(table(['LINK', 'KIND', 'ADDRESS', 'DIR', 'AGE', 'TABLE', 'IN / OUT', 'AGENT'], rows));
+}
+
+/** `filbert connect ADDRESS`: dials a peer. */
+export async function connect(address: string, flags: FlagValues): Promise<void> {
+  const reply = await withNode(flags, (client) =>
+    callUnary(client, connectionsV1.ConnectionsServiceService.connect, { address }, { timeoutMs: CALL_TIMEOUT_MS }),
+  );
+  if (flags['json'] === true) json(reply);
+  if (!reply.accepted) throw new CommandError(ExitCode.failed, reply.reason);
+  if (flags['json'] !== true) console.log(`dialling ${address}; "filbert peers" shows when it is linked`);
+}
+
+function sum<T>(items: readonly T[], read: (item: T) => number): number {
+  return items.reduce((total, item) => total + read(item), 0);
+}

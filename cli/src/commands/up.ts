@@ -1,0 +1,39 @@
+import { loadConfig, type FlagValues } from '@filbert/kit';
+import { parseSeeds } from '@filbert/bootstrap';
+import { runningNode } from '../control-file.ts';
+import { CommandError, ExitCode } from '../exit-codes.ts';
+import { nodeConfig, type NodeConfig } from '../node-config.ts';
+import { runEmbedded } from '../up/embedded.ts';
+import { announcements, completeConfig, handleWarning } from '../up/plan.ts';
+import { runProcesses } from '../up/supervisor.ts';
+
+/**
+ * Reads the settings of a node.
+ * @throws CommandError with all problems at once
+ */
+export function readNodeConfig(flags: FlagValues): NodeConfig {
+  const loaded = loadConfig(nodeConfig, { env: process.env, flags });
+  if (!loaded.ok) throw new CommandError(ExitCode.config, loaded.problems.join('\n'));
+  const seeds = parseSeeds(loaded.value.bootstrap.seeds);
+  if (!seeds.ok) throw new CommandError(ExitCode.config, seeds.problem);
+  return completeConfig(loaded.value);
+}
+
+/** `filbert up`: runs a node until it is told to stop. */
+export async function up(flags: FlagValues): Promise<number> {
+  const config = readNodeConfig(flags);
+  const other = runningNode(config.bootstrap.data);
+  if (other !== undefined) {
+    throw new CommandError(
+      ExitCode.failed,
+      `a node runs on ${config.bootstrap.data} already (process ${other.pid}, Gnutella on ${other.gnutella}); choose another --data or stop it`,
+    );
+  }
+  const say = (line: string): void => {
+    process.stdout.write(`${line}\n`);
+  };
+  announcements(config).forEach(say);
+  const warning = handleWarning(config);
+  if (warning !== undefined) process.stderr.write(`warning: ${warning}\n`);
+  return config.up.processes ? runProcesses(config) : runEmbedded(config);
+}

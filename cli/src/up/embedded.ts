@@ -1,0 +1,98 @@
+import { createBootstrapService } from '@filbert/bootstrap';
+import { createConnectionsService } from '@filbert/connections';
+import { createRouterService } from '@filbert/router';
+import { USER_AGENT } from '@filbert/contracts';
+import {
+  collectBusCounters,
+  collectProcessMetrics,
+  createAdminServer,
+  createInProcessBus,
+  createLifecycle,
+  createLogger,
+  createMetrics,
+  createReadiness,
+  createRpcServer,
+  runService,
+  startTelemetry,
+  type Telemetry,
+} from '@filbert/kit';
+import type { NodeConfig } from '../node-config.ts';
+import { serving, withControlFile } from './serving.ts';
+
+/** Runs all services in this process, on the in-process bus. Resolves with the exit code. */
+export async function runEmbedded(config: NodeConfig): Promise<number> {
+  const logger = createLogger({ level: config.up.logLevel, name: 'filbert' });
+  const metrics = createMetrics({ service: 'node' });
+  const { registry } = metrics;
+  collectProcessMetrics(registry);
+  const readiness = createReadiness();
+  const bus = createInProcessBus({
+    onError: (error, topic) => logger.error({ err: error, topic }, 'a handler of bus messages failed'),
+  });
+  collectBusCounters(metrics, () => bus.counters());
+
+  const bootstrap = createBootstrapService(config.bootstrap, {
+    bus,
+    logger,
+    metrics: createMetrics({ service: 'bootstrap', registry }),
+  });
+  const shards = Array.from({ length: config.bootstrap.routerShards }, (_, shard) => shard);
+  const router = createRouterService(shards, { bus, logger, metrics: createMetrics({ service: 'router', registry }) });
+  const connections = createConnectionsService(config.connections, {
+    bus,
+    logger,
+    metrics: createMetrics({ service: 'connections', registry }),
+    userAgent: USER_AGENT,
+    reusePort: false,
+  });
+
+  const admin = createAdminServer({ listen: config.up.admin, metrics: registry, readiness, logger });
+  const control = createRpcServer({
+    listen: config.up.control,
+    services: [connections.control, router.control, bootstrap.control],
+    health: readiness,
+    logger,
+    token: config.up.controlToken,
+  });
+  let telemetry: Telemetry | undefined;
+  const lifecycle = createLifecycle({
+    logger,
+    readiness,
+    components: [
+      {
+        name: 'admin',
+        start: async () => {
+          telemetry = await startTelemetry({
+            enabled: config.up.tracing,
+            endpoint: config.up.otlpEndpoint,
+            serviceName: 'filbert',
+            sampleRatio: config.up.traceRatio,
+          });
+          await admin.start();
+        },
+        stop: async () => {
+          await admin.stop();
+          await telemetry?.shutdown();
+        },
+      },
+      { name: 'bus', stop: () => bus.drain() },
+      bootstrap.component,
+      router.component,
+      connections.component,
+      {
+        name: 'control',
+        start: async () => {
+          await control.start();
+        },
+        stop: () => control.stop(),
+      },
+      withControlFile(config, () => ({
+        control: control.address,
+        admin: admin.address,
+        gnutella: connections.edge.listenAddress,
+      })),
+    ],
+  });
+  serving(readiness, () => ({ gnutella: connections.edge.listenAddress, admin: admin.address }));
+  return runService({ lifecycle, logger });
+}

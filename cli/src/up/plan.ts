@@ -1,0 +1,57 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { classifyHost } from '@filbert/gnutella';
+import { formatHostPort } from '@filbert/kit';
+import type { NodeConfig } from '../node-config.ts';
+
+/** Whether the node itself listens on a loopback or private address: then its peers may have such addresses too. */
+export function listensPrivately(config: NodeConfig): boolean {
+  const { host } = config.connections.listen;
+  if (host === 'localhost') return true;
+  if (host === '0.0.0.0' || host === '::') return false;
+  const kind = classifyHost(host);
+  return kind === 'private' || kind === 'loopback';
+}
+
+/** The configuration with what follows from other settings. */
+export function completeConfig(config: NodeConfig): NodeConfig {
+  const allowPrivate = config.connections.allowPrivate || listensPrivately(config);
+  return {
+    ...config,
+    connections: { ...config.connections, allowPrivate },
+    bootstrap: { ...config.bootstrap, allowPrivate },
+  };
+}
+
+/** What `up` says before it starts: whom the node will contact, and what is asked for but not built yet. */
+export function announcements(config: NodeConfig): string[] {
+  const { connect, seeds } = config.bootstrap;
+  const lines: string[] = [];
+  if (connect.length > 0) lines.push(`will keep links to: ${connect.map(formatHostPort).join(', ')}`);
+  if (seeds === 'none') lines.push('will contact no seeds (--seeds none)');
+  else if (seeds === 'default') {
+    lines.push(
+      'will contact no seeds: the built-in list is empty until host caches are supported; name ultrapeers with --connect or --seeds',
+    );
+  } else {
+    lines.push(`will try the seeds: ${seeds.split(',').join(', ')}`);
+  }
+  lines.push('will also dial ultrapeers that it learned of from peers, up to its target');
+  if (config.connections.allowPrivate) {
+    lines.push('accepts loopback and private addresses as peers; limits per address do not apply to them');
+  }
+  if (config.up.share.length > 0 || config.up.transfersListen !== undefined) {
+    lines.push('--share and --transfers-listen are understood but not in use yet: this version shares no files');
+  }
+  return lines;
+}
+
+/** Memory limits that are worth a warning: too few file handles for the links asked for. */
+export function handleWarning(config: NodeConfig): string | undefined {
+  if (!existsSync('/proc/self/limits')) return undefined;
+  const match = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'));
+  const limit = Number(match?.[1] ?? Number.POSITIVE_INFINITY);
+  const edges = config.up.processes ? config.up.connections : 1;
+  const wanted = Math.ceil((config.connections.maxLeaves + config.connections.maxUltrapeers) / edges) + 256;
+  if (limit >= wanted) return undefined;
+  return `this process may open ${limit} files, and the links asked for need about ${wanted}: raise "ulimit -n" or run more connections processes`;
+}

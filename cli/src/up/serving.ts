@@ -1,0 +1,43 @@
+import { formatHostPort, type Component, type HostPort, type Readiness } from '@filbert/kit';
+import { removeControlFile, writeControlFile } from '../control-file.ts';
+import type { NodeConfig } from '../node-config.ts';
+
+/** The component that tells the command line where the node is, as the last to start. */
+export function withControlFile(
+  config: NodeConfig,
+  addresses: () => {
+    readonly control: HostPort | undefined;
+    readonly admin: HostPort | undefined;
+    readonly gnutella: string;
+  },
+): Component {
+  return {
+    name: 'control file',
+    start: () => {
+      const { control, admin, gnutella } = addresses();
+      if (control === undefined || admin === undefined) throw new Error('the control file was due before its servers');
+      writeControlFile(config.bootstrap.data, {
+        control: formatHostPort(control),
+        admin: formatHostPort(admin),
+        gnutella,
+        pid: process.pid,
+      });
+    },
+    stop: () => removeControlFile(config.bootstrap.data),
+  };
+}
+
+/** Prints the one line that says that the node serves, when it does. */
+export function serving(
+  readiness: Readiness,
+  addresses: () => { readonly gnutella: string; readonly admin: HostPort | undefined },
+): void {
+  const stop = readiness.onChange((ready) => {
+    if (!ready) return;
+    stop();
+    const { gnutella, admin } = addresses();
+    process.stdout.write(
+      `Filbert serves Gnutella on ${gnutella}; metrics and health on http://${admin === undefined ? '' : formatHostPort(admin)}\n`,
+    );
+  });
+}

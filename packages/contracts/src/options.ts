@@ -1,0 +1,21 @@
+// Settings that several services share: each is one object, so that a process that runs several reads it once.
+import { integer, option, toggle } from '@filbert/kit';
+
+/** Loopback and private addresses may be peers. */
+export const allowPrivateOption = option({
+  flag: 'allow-private',
+  env: 'FILBERT_ALLOW_PRIVATE',
+  schema: toggle(),
+  default: false,
+  description: 'Accept loopback and private addresses as peers; on by itself when the node listens on such an address.',
+});
+
+/** How many shards the GUIDs are divided among. */
+export const routerShardsOption = option({
+  flag: 'router-shards',
+  env: 'FILBERT_ROUTER_SHARDS',
+  schema: integer({ min: 1, max: 64 }),
+  default: 1,
+  unit: 'shards',
+  description: 'Router shards that share the GUIDs.',
+});

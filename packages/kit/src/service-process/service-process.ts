@@ -1,0 +1,161 @@
+import { createAdminServer } from '../admin/admin-server.ts';
+import type { Bus } from '../bus/bus.ts';
+import { connectNatsBus } from '../bus/nats-bus.ts';
+import { type ConfigDefinition, mergeConfigs } from '../config/definition.ts';
+import { loadConfig } from '../config/load.ts';
+import { formatHostPort } from '../config/values.ts';
+import { type Component, createLifecycle } from '../lifecycle/lifecycle.ts';
+import { createReadiness } from '../lifecycle/readiness.ts';
+import { runService } from '../lifecycle/run-service.ts';
+import { createLogger, type Logger } from '../log/logger.ts';
+import { createMetrics, type Metrics } from '../metrics/metrics.ts';
+import { collectBusCounters, collectProcessMetrics } from '../metrics/process-metrics.ts';
+import { createRpcServer, type RpcServer } from '../rpc/server.ts';
+import type { RpcService } from '../rpc/service.ts';
+import { startTelemetry, type Telemetry } from '../telemetry/telemetry.ts';
+import { processConfig } from './process-config.ts';
+
+/** Exit code of a process whose settings cannot be used (EX_CONFIG). */
+export const EXIT_CONFIG = 78;
+/** A bus may be waited for as long as it takes: the longest time that a timer takes. */
+const FOR_EVER_MS = 2 ** 31 - 1;
+
+/** What a service is given. */
+export interface ServiceDependencies {
+  readonly bus: Bus;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+}
+
+/** What a service is made of. */
+export interface CreatedService {
+  readonly component: Component;
+  readonly control: RpcService;
+}
+
+/** Told to a parent process over IPC once the service does its work. */
+export interface ServiceReport {
+  readonly kind: 'ready';
+  readonly admin: string;
+  readonly control: string;
+}
+
+export interface ServiceProcessOptions<V> {
+  /** Of the metrics, the log and the bus connection: `connections`, `search_index`. */
+  readonly name: string;
+  readonly config: ConfigDefinition<V>;
+  readonly create: (config: V, dependencies: ServiceDependencies) => CreatedService;
+  readonly env?: Readonly<Record<string, string | undefined>>;
+}
+
+/**
+ * Runs one service as a process of its own over NATS, from its environment to its exit: admin server first, so that what is
+ * being waited for can be seen, then the bus, the service, and control. Resolves with the exit code.
+ */
+export async function runServiceProcess<V>(options: ServiceProcessOptions<V>): Promise<number> {
+  const definition = mergeConfigs({ process: processConfig, service: options.config });
+  const loaded = loadConfig(definition, { env: options.env ?? process.env });
+  if (!loaded.ok) {
+    for (const problem of loaded.problems) process.stderr.write(`${options.name}: ${problem}\n`);
+    process.exitCode = EXIT_CONFIG;
+    return EXIT_CONFIG;
+  }
+  // The merged definition keeps each part's value type under its name.
+  const config = loaded.value.process;
+  const serviceConfig = loaded.value.service as V;
+  const logger = createLogger({ level: config.logLevel, name: options.name });
+  const metrics = createMetrics({ service: options.name });
+  collectProcessMetrics(metrics.registry);
+  const readiness = createReadiness(['bus', options.name]);
+  const admin = createAdminServer({ listen: config.admin, metrics: metrics.registry, readiness, logger });
+
+  let telemetry: Telemetry | undefined;
+  let bus: Bus | undefined;
+  let service: CreatedService | undefined;
+  let rpc: RpcServer | undefined;
+  const lifecycle = createLifecycle({
+    logger,
+    readiness,
+    components: [
+      {
+        name: 'admin',
+        start: async () => {
+          telemetry = await startTelemetry({
+            enabled: config.tracing,
+            endpoint: config.otlpEndpoint,
+            serviceName: `filbert-${options.name}`,
+            sampleRatio: config.traceRatio,
+          });
+          await admin.start();
+        },
+        stop: async () => {
+          await admin.stop();
+          await telemetry?.shutdown();
+        },
+      },
+      {
+        name: 'bus',
+        timeoutsMs: { start: FOR_EVER_MS },
+        start: async (signal) => {
+          bus = await connectNatsBus({
+            servers: config.nats,
+            name: options.name,
+            signal,
+            onWaiting: (sentence) => logger.warn(sentence),
+            onError: (error, topic) => logger.error({ err: error, topic }, 'a handler of bus messages failed'),
+            onServerError: (reason) => logger.error({ reason }, 'the NATS server complains'),
+          });
+          const connected = bus;
+          collectBusCounters(metrics, () => connected.counters());
+          connected.onStatus((status) => {
+            readiness.set('bus', status === 'connected');
+            if (status === 'disconnected') logger.warn('NATS is away: frames are dropped until it is back');
+            if (status === 'connected') logger.info('NATS is back');
+          });
+        },
+        stop: async () => {
+          await bus?.drain();
+        },
+      },
+      {
+        name: options.name,
+        timeoutsMs: { start: FOR_EVER_MS },
+        start: async (signal) => {
+          if (bus === undefined) throw new Error('the bus is missing');
+          service = options.create(serviceConfig, { bus, logger, metrics });
+          await service.component.start?.(signal);
+        },
+        drain: () => service?.component.drain?.(),
+        stop: () => service?.component.stop?.(),
+      },
+      {
+        name: 'control',
+        start: async () => {
+          if (service === undefined) throw new Error('the service is missing');
+          rpc = createRpcServer({
+            listen: config.control,
+            services: [service.control],
+            health: readiness,
+            logger,
+            token: config.controlToken,
+          });
+          await rpc.start();
+        },
+        stop: async () => {
+          await rpc?.stop();
+        },
+      },
+    ],
+  });
+  readiness.onChange((ready) => {
+    if (!ready || admin.address === undefined || rpc?.address === undefined) return;
+    const report: ServiceReport = {
+      kind: 'ready',
+      admin: formatHostPort(admin.address),
+      control: formatHostPort(rpc.address),
+    };
+    logger.info(report, `${options.name} serves`);
+    process.send?.(report);
+  });
+  return runService({ lifecycle, logger });
+}

@@ -62,7 +62,7 @@ export async function runServiceProcess<V>(options: ServiceProcessOptions<V>): P
   }
   // The merged definition keeps each part's value type under its name.
   const config = loaded.value.process;
-  const serviceConfig = loaded.value.service as V;
+  const serviceConfig = loaded.value.service;
   const logger = createLogger({ level: config.logLevel, name: options.name });
   const metrics = createMetrics({ service: options.name });
   collectProcessMetrics(metrics.registry);

@@ -5,6 +5,8 @@ export const MIN_MERGED_BITS = 16;
 export const MAX_MERGED_BITS = 20;
 /** The table is doubled when more than this share of its slots is set: a full table filters nothing. */
 const GROW_FILL = 0.3;
+/** It is doubled only while this share of the tables is larger: slots of smaller ones would only be repeated. */
+const GROW_SHARE = 0.25;
 
 /** The difference between two publications of the merged table; `full` means `set` is the whole table. */
 export interface MergedChange {
@@ -22,6 +24,8 @@ export class MergedTable {
   #bits = MIN_MERGED_BITS;
   #counters = new Uint32Array(1 << MIN_MERGED_BITS);
   #setCount = 0;
+  /** Tables that are merged, by log2 of their size. */
+  readonly #tablesOfBits = new Uint32Array(32);
   /** Slots whose presence may have changed since the last `takeChange`. */
   #touched = new Set<number>();
   #published = new Uint8Array(1 << (MIN_MERGED_BITS - 3));
@@ -37,16 +41,25 @@ export class MergedTable {
   }
 
   add(table: SlotSet): void {
+    (this.#tablesOfBits[table.bits] as number)++;
     this.#count(table, 1);
   }
 
   remove(table: SlotSet): void {
+    (this.#tablesOfBits[table.bits] as number)--;
     this.#count(table, -1);
   }
 
   /** Whether the table has become too full for its size and may still grow. */
   get wantsToGrow(): boolean {
-    return this.#bits < MAX_MERGED_BITS && this.#setCount > (1 << this.#bits) * GROW_FILL;
+    if (this.#bits >= MAX_MERGED_BITS || this.#setCount <= (1 << this.#bits) * GROW_FILL) return false;
+    let larger = 0;
+    let all = 0;
+    this.#tablesOfBits.forEach((tables, bits) => {
+      all += tables;
+      if (bits > this.#bits) larger += tables;
+    });
+    return larger > all * GROW_SHARE;
   }
 
   /** Doubles the table and counts `tables` (all that are merged) anew. The next change is a full one. */

@@ -25,7 +25,6 @@ export const CONNECTION_REFUSALS = [
   'not-gnutella',
   'private-address',
 ] as const;
-export type ConnectionRefusal = (typeof CONNECTION_REFUSALS)[number];
 
 function zeros<K extends string>(keys: readonly K[]): Record<K, number> {
   return Object.fromEntries(keys.map((key) => [key, 0])) as Record<K, number>;

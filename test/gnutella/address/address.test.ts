@@ -118,6 +118,23 @@ describe('address: classes', () => {
     }
   });
 
+  it('ends each range where the page ends it', () => {
+    for (const [inside, outside] of [
+      ['0.255.255.255', '1.0.0.0'],
+      ['100.127.255.255', '100.128.0.0'],
+      ['127.255.255.255', '128.0.0.0'],
+      ['169.254.255.255', '169.255.0.0'],
+      ['192.0.2.255', '192.0.3.0'],
+      ['192.168.255.255', '192.169.0.0'],
+      ['198.51.100.255', '198.51.101.0'],
+      ['203.0.113.255', '203.0.114.0'],
+      ['240.0.0.0', '223.255.255.255'],
+    ] as const) {
+      assert.notEqual(classifyHost(inside), 'public', inside);
+      assert.equal(classifyHost(outside), 'public', outside);
+    }
+  });
+
   it('classifies IPv6 as the page says', () => {
     for (const [host, kind] of [
       ['::', 'bogon'],

@@ -80,7 +80,8 @@ describe('pong', () => {
 
   it('marks ultrapeers by the KiB field, and leaves never', () => {
     assert.deepEqual([0, 8, 9, 1024, 1025, 2 ** 32].map(ultrapeerKib), [8, 8, 16, 1024, 2048, 2 ** 31]);
-    assert.deepEqual([0, 1, 8, 9, 1024].map(leafKib), [0, 1, 9, 9, 1025]);
+    assert.deepEqual([0, 1, 8, 9, 1024, 2 ** 40].map(leafKib), [0, 1, 9, 9, 1025, 2 ** 32 - 1]);
+    assert.equal(pongWith([], { files: 2 ** 33 }).files, 10_000_000);
     for (const kib of [0, 1, 2, 4, 8, 1024, 5_000_000]) {
       assert.equal(pongWith([], { kib, isUltrapeer: true }).isUltrapeer, true, String(kib));
       assert.equal(pongWith([], { kib, isUltrapeer: false }).isUltrapeer, false, String(kib));

@@ -9,8 +9,8 @@ export const GGEP_MAGIC = 0xc3;
 export const GGEP_LAST = 0x80;
 export const GGEP_COBS = 0x40;
 export const GGEP_DEFLATED = 0x20;
-export const GGEP_RESERVED = 0x10;
-export const GGEP_ID_MASK = 0x0f;
+const GGEP_RESERVED = 0x10;
+const GGEP_ID_MASK = 0x0f;
 export const GGEP_MAX_ID_BYTES = 15;
 /** What three length bytes can say. */
 export const GGEP_MAX_VALUE_BYTES = 0x3ffff;

@@ -21,6 +21,7 @@ export const PONG_BYTES = 14;
 export const MAX_PLAUSIBLE_FILES = 10_000_000;
 const MIN_ULTRAPEER_KIB = 8;
 const MAX_ULTRAPEER_KIB = 2 ** 31;
+const MAX_U32 = 0xffffffff;
 
 /** A PONG's payload. */
 export interface Pong {
@@ -54,7 +55,7 @@ export function ultrapeerKib(kib: number): number {
 
 /** The KiB field of a leaf: bit 0 set where it is not zero, so that it is no power of two that marks an ultrapeer. */
 export function leafKib(kib: number): number {
-  return kib === 0 ? 0 : (kib | 1) >>> 0;
+  return kib === 0 ? 0 : (Math.min(kib, MAX_U32) | 1) >>> 0;
 }
 
 /** A PONG frame. Its GUID is that of the PING it answers. */
@@ -63,7 +64,7 @@ export function encodePong(envelope: Envelope, pong: PongFields): Uint8Array {
   const frame = newFrame(envelope, Descriptor.PONG, PONG_BYTES + ggep.length);
   writeU16LE(frame, HEADER_BYTES, pong.port);
   writeU32BE(frame, HEADER_BYTES + 2, pong.ip);
-  writeU32LE(frame, HEADER_BYTES + 6, pong.files);
+  writeU32LE(frame, HEADER_BYTES + 6, Math.min(pong.files, MAX_PLAUSIBLE_FILES));
   writeU32LE(frame, HEADER_BYTES + 10, pong.isUltrapeer ? ultrapeerKib(pong.kib) : leafKib(pong.kib));
   frame.set(ggep, HEADER_BYTES + PONG_BYTES);
   return frame;

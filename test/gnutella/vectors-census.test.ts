@@ -1,0 +1,123 @@
+// No vector is forgotten: each kind is run by a test file that names it, or is listed here as later work.
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { limewireVectors, vectors } from './vectors.ts';
+
+/** Kinds of vectors.json and the test files, under test/gnutella, that run all of them. */
+const RUN_BY: Readonly<Record<string, readonly string[]>> = {
+  message: ['messages/vectors.test.ts'],
+  cobs: ['encoding/encoding.test.ts'],
+  base32: ['encoding/encoding.test.ts'],
+  'ggep-length': ['ggep/ggep.test.ts'],
+  'ggep-block': ['ggep/ggep.test.ts'],
+  'ggep-block-decode': ['ggep/ggep.test.ts'],
+  'ggep-block-invalid': ['ggep/ggep.test.ts'],
+  'sha1-urn': ['urn/urn.test.ts'],
+  guid: ['guid/guid.test.ts'],
+};
+
+/** Small functions, run one by one, and the test files that name them. */
+const NAMED_RUN_BY: Readonly<Record<string, string>> = {
+  guid_base16: 'guid/guid.test.ts',
+  guid_base32: 'guid/guid.test.ts',
+  x_alt_parse: 'address/address.test.ts',
+  addr_bogon: 'address/address.test.ts',
+  evil_filename: 'messages/bye-push-hsep.test.ts',
+  time_sync_math: 'messages/vendor.test.ts',
+};
+const NAMED_KINDS: ReadonlySet<string> = new Set(['text', 'text-parse', 'table']);
+
+/** Kinds that the tests of their own folders run. */
+const FOLDER_OF: readonly (readonly [prefix: string, folder: string])[] = [
+  ['qrp-', 'qrp'],
+  ['handshake', 'handshake'],
+];
+
+/** Kinds of later work: transfers, web caches, reliable UDP, the horizon of dynamic queries. */
+const LATER_KINDS = [
+  'tigertree-root',
+  'tigertree-levels',
+  'thex-dime',
+  'gwc',
+  'rudp',
+  'udp-transceiver',
+  'udp-deflated',
+  'dq-horizon',
+];
+
+/** Small functions of later work: transfers, PARQ, push proxies by HTTP, the throw rate of crowded tables. */
+const LATER_NAMES = [
+  'giv_line',
+  'qrp_pass_throw',
+  'parq_retry',
+  'parq_header',
+  'parq_legacy',
+  'parq_queue_line',
+  'push_proxy_get',
+  'push_proxy_get_hex',
+  'x_fw_node_info_parse',
+  'push_url_parse',
+  'x_available_ranges',
+  'gwc_update_url',
+];
+
+/** Subjects of vectors-limewire.json that the tests of these folders run. */
+const LIMEWIRE_RUN_BY: Readonly<Record<string, string>> = {
+  base32: 'encoding/encoding.test.ts',
+  ggep: 'ggep/ggep.test.ts',
+  pong: 'messages/ping-pong.test.ts',
+  query: 'messages/query.test.ts',
+  urn: 'urn/urn.test.ts',
+  client_guid_filter: 'guid/guid.test.ts',
+};
+
+function sourceOf(file: string): string {
+  const path = fileURLToPath(new URL(file, import.meta.url));
+  assert.ok(existsSync(path), `${file} is not there`);
+  return readFileSync(path, 'utf8');
+}
+
+function later(name: string, kind: string): boolean {
+  return NAMED_KINDS.has(kind) ? LATER_NAMES.includes(name) : LATER_KINDS.includes(kind);
+}
+
+describe('vectors: census', () => {
+  it('finds each vector run by a test file, in a folder of its own, or among later work, and in one place only', () => {
+    for (const { name, kind } of vectors) {
+      const places = [
+        kind in RUN_BY,
+        NAMED_KINDS.has(kind) && name in NAMED_RUN_BY,
+        FOLDER_OF.some(([prefix]) => kind.startsWith(prefix)),
+        later(name, kind),
+      ];
+      assert.equal(places.filter(Boolean).length, 1, `${kind}: ${name}`);
+    }
+  });
+
+  it('finds the kind or name written in the test file that runs it', () => {
+    for (const [kind, files] of Object.entries(RUN_BY)) {
+      for (const file of files) assert.ok(sourceOf(file).includes(`vectorsOfKind('${kind}')`), `${file}: ${kind}`);
+    }
+    for (const [name, file] of Object.entries(NAMED_RUN_BY)) {
+      assert.ok(sourceOf(file).includes(`vectorNamed('${name}')`), `${file}: ${name}`);
+    }
+    for (const [subject, file] of Object.entries(LIMEWIRE_RUN_BY)) {
+      assert.ok(subject in limewireVectors, subject);
+      assert.ok(sourceOf(file).includes(`limewireVectors['${subject}']`), `${file}: ${subject}`);
+    }
+  });
+
+  it('lists nothing that is not among the vectors', () => {
+    const kinds = new Set(vectors.map(({ kind }) => kind));
+    const names = new Set(vectors.map(({ name }) => name));
+    for (const kind of [...Object.keys(RUN_BY), ...LATER_KINDS]) assert.ok(kinds.has(kind), kind);
+    for (const name of [...Object.keys(NAMED_RUN_BY), ...LATER_NAMES]) assert.ok(names.has(name), name);
+  });
+
+  it('leaves the QRP messages to the tests of qrp alone', () => {
+    const skipped = vectors.filter(({ kind, name }) => kind === 'message' && name.startsWith('qrp_'));
+    assert.equal(skipped.length, 8);
+    assert.ok(existsSync(fileURLToPath(new URL('qrp', import.meta.url))));
+  });
+});

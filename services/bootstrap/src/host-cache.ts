@@ -108,6 +108,8 @@ export class HostCache {
       this.add(address, 'peer', ultrapeer);
       return;
     }
+    // Dialled at an operator's word: worth remembering once it is linked.
+    if (outcome === HostOutcome.HOST_OUTCOME_CONNECTED && !this.#hosts.has(address)) this.add(address, 'peer', ultrapeer);
     const host = this.#hosts.get(address);
     if (host === undefined) return;
     const now = this.#options.now();

@@ -535,6 +535,7 @@ export class Edge implements LinkHost, DeliverySink {
   #noteOutcome(address: string, outcome: Parameters<Parameters<typeof runHandshake>[0]['done']>[0]): void {
     switch (outcome.kind) {
       case 'connected':
+        for (const host of outcome.peer.tryUltrapeers) this.#hosts.note(host, HostOutcome.HOST_OUTCOME_LEARNED, true);
         return this.#hosts.note(address, HostOutcome.HOST_OUTCOME_CONNECTED, true);
       case 'refused':
         for (const host of outcome.tryUltrapeers) this.#hosts.note(host, HostOutcome.HOST_OUTCOME_LEARNED, true);
@@ -556,7 +557,7 @@ export class Edge implements LinkHost, DeliverySink {
       ultrapeers: this.#taken('ultrapeer'),
       maxUltrapeers: this.#options.maxUltrapeers,
       hasAddress: (address) => this.links.hasAddress(address) || this.view.heldElsewhere(address),
-      hasGuid: (guid) => this.links.hasGuid(guid),
+      hasGuid: (guid) => this.links.hasGuid(guid) || guid === this.#ownGuid(),
       fromSameAddress: limited ? this.links.fromAddress(remoteIp) : 0,
       fromSameNetwork: limited ? this.links.fromNetwork(remoteIp) : 0,
       evictLeaf: () => this.#evict('leaf'),
@@ -564,6 +565,11 @@ export class Edge implements LinkHost, DeliverySink {
     });
     if (decision.accept) return decision;
     return { ...decision, tryUltrapeers: this.#knownUltrapeers(MAX_TRY_HOSTS, peer.listenAddress ?? '') };
+  }
+
+  /** Our own servent GUID, hex: whoever shows it is ourselves. */
+  #ownGuid(): string {
+    return Buffer.from(this.view.facts?.serventGuid ?? []).toString('hex');
   }
 
   /** Ends a link that has been of no use for long. */
@@ -632,6 +638,9 @@ export class Edge implements LinkHost, DeliverySink {
     });
     this.links.add(link);
     this.#state.upsert(link);
+    if (link.isUltrapeer && !link.outgoing && link.listenAddress !== '') {
+      this.#hosts.note(link.listenAddress, HostOutcome.HOST_OUTCOME_LEARNED, true);
+    }
     this.#log.debug(
       { link: link.number, role: link.role, outgoing: link.outgoing, agent: peer.userAgent },
       'link opened',

@@ -18,7 +18,8 @@ export class EgressBatchBuilder {
   #links = new Uint32Array(SMALLEST_LINKS);
   #linkCount = 0;
   #verdicts: number[] = [];
-  #currentFrame = -1;
+  /** Means something only while there are entries. */
+  #currentFrame = 0;
   #currentOffset = 0;
 
   get bytes(): number {
@@ -35,7 +36,7 @@ export class EgressBatchBuilder {
    */
   send(frameId: number, bytes: Uint8Array, start: number, end: number, ttl: number, hops: number, link: number): void {
     const ttlHops = ttl | (hops << 8);
-    if (frameId !== this.#currentFrame) {
+    if (this.#entries === 0 || frameId !== this.#currentFrame) {
       this.#append(bytes, start, end);
       this.#currentFrame = frameId;
       this.#open(ttlHops);
@@ -75,7 +76,6 @@ export class EgressBatchBuilder {
     this.#bytes = 0;
     this.#entries = 0;
     this.#linkCount = 0;
-    this.#currentFrame = -1;
     return batch;
   }
 
@@ -121,15 +121,16 @@ export interface DeliverySink {
   deliver(bytes: Uint8Array, start: number, end: number, ttl: number, hops: number, link: number): void;
 }
 
-/** Calls `sink` for every delivery of a batch; entries that do not fit the blob are skipped. */
+/** Calls `sink` for every delivery of a batch; entries that are incomplete or do not fit the blob are skipped. */
 export function forEachDelivery(batch: EgressBatch, sink: DeliverySink): void {
   const { frames } = batch;
   const offsets = unpackUint32(batch.entryOffsets);
   const ttlHops = unpackUint16(batch.entryTtlHops);
   const counts = unpackUint32(batch.entryLinkCounts);
   const links = unpackUint32(batch.links);
+  const entries = Math.min(offsets.length, ttlHops.length, counts.length);
   let next = 0;
-  for (let entry = 0; entry < offsets.length; entry++) {
+  for (let entry = 0; entry < entries; entry++) {
     const start = offsets[entry] as number;
     const last = Math.min(links.length, next + (counts[entry] as number));
     const fits = start + HEADER_BYTES <= frames.length;

@@ -1,5 +1,4 @@
 import { loadConfig, type FlagValues } from '@filbert/kit';
-import { parseSeeds } from '@filbert/bootstrap';
 import { runningNode } from '../control-file.ts';
 import { CommandError, ExitCode } from '../exit-codes.ts';
 import { nodeConfig, type NodeConfig } from '../node-config.ts';
@@ -14,8 +13,6 @@ import { runProcesses } from '../up/supervisor.ts';
 export function readNodeConfig(flags: FlagValues): NodeConfig {
   const loaded = loadConfig(nodeConfig, { env: process.env, flags });
   if (!loaded.ok) throw new CommandError(ExitCode.config, loaded.problems.join('\n'));
-  const seeds = parseSeeds(loaded.value.bootstrap.seeds);
-  if (!seeds.ok) throw new CommandError(ExitCode.config, seeds.problem);
   return completeConfig(loaded.value);
 }
 

@@ -27,13 +27,13 @@ export function announcements(config: NodeConfig): string[] {
   const { connect, seeds } = config.bootstrap;
   const lines: string[] = [];
   if (connect.length > 0) lines.push(`will keep links to: ${connect.map(formatHostPort).join(', ')}`);
-  if (seeds === 'none') lines.push('will contact no seeds (--seeds none)');
-  else if (seeds === 'default') {
+  if (seeds.kind === 'none') lines.push('will contact no seeds (--seeds none)');
+  else if (seeds.kind === 'default') {
     lines.push(
       'will contact no seeds: the built-in list is empty until host caches are supported; name ultrapeers with --connect or --seeds',
     );
   } else {
-    lines.push(`will try the seeds: ${seeds.split(',').join(', ')}`);
+    lines.push(`will try the seeds: ${seeds.addresses.join(', ')}`);
   }
   lines.push('will also dial ultrapeers that it learned of from peers, up to its target');
   if (config.connections.allowPrivate) {

@@ -1,5 +1,6 @@
 import { allowPrivateOption, routerShardsOption } from '@filbert/contracts';
-import { defineConfig, filePath, hostPort, list, option, plainText, type ConfigOf } from '@filbert/kit';
+import { defineConfig, filePath, hostPort, list, option, parsedText, type ConfigOf } from '@filbert/kit';
+import { parseSeeds, SEEDS_ALLOWED } from './seeds.ts';
 
 /** Settings of the bootstrap service. */
 export const bootstrapConfig = defineConfig({
@@ -20,9 +21,9 @@ export const bootstrapConfig = defineConfig({
   seeds: option({
     flag: 'seeds',
     env: 'FILBERT_SEEDS',
-    schema: plainText({ min: 1, max: 16_384 }),
+    schema: parsedText(SEEDS_ALLOWED, parseSeeds),
     default: 'default',
-    description: 'First ultrapeers to try: default (the built-in list), none, or HOST:PORT,…',
+    description: 'First ultrapeers to try; default is the built-in list.',
   }),
   advertise: option({
     flag: 'advertise',

@@ -109,7 +109,8 @@ export class HostCache {
       return;
     }
     // Dialled at an operator's word: worth remembering once it is linked.
-    if (outcome === HostOutcome.HOST_OUTCOME_CONNECTED && !this.#hosts.has(address)) this.add(address, 'peer', ultrapeer);
+    if (outcome === HostOutcome.HOST_OUTCOME_CONNECTED && !this.#hosts.has(address))
+      this.add(address, 'peer', ultrapeer);
     const host = this.#hosts.get(address);
     if (host === undefined) return;
     const now = this.#options.now();

@@ -1,25 +1,29 @@
 import { formatPeerAddress, parsePeerAddress } from '@filbert/gnutella';
 
 /** Ultrapeers built in for `--seeds default`: none until the node can ask host caches. */
-export const DEFAULT_SEEDS: readonly string[] = [];
+const DEFAULT_SEEDS: readonly string[] = [];
 /** Seeds of one list. */
 export const MAX_SEEDS = 100;
 
-export type Seeds =
-  { readonly ok: true; readonly addresses: readonly string[] } | { readonly ok: false; readonly problem: string };
+/** What `--seeds` may be, as the end of a sentence. */
+export const SEEDS_ALLOWED = `default, none, or at most ${MAX_SEEDS} addresses IP:PORT separated by commas`;
 
-/** Reads `default`, `none` or `IP:PORT,…`. */
-export function parseSeeds(text: string): Seeds {
-  if (text === 'none') return { ok: true, addresses: [] };
-  if (text === 'default') return { ok: true, addresses: DEFAULT_SEEDS };
+/** First ultrapeers to try. */
+export interface Seeds {
+  readonly kind: 'default' | 'none' | 'listed';
+  /** "ip:port" */
+  readonly addresses: readonly string[];
+}
+
+/** Reads `default`, `none` or `IP:PORT,…`; undefined for anything else. */
+export function parseSeeds(text: string): Seeds | undefined {
+  if (text === 'none') return { kind: 'none', addresses: [] };
+  if (text === 'default') return { kind: 'default', addresses: DEFAULT_SEEDS };
   const addresses: string[] = [];
   for (const entry of text.split(',')) {
     const address = parsePeerAddress(entry);
-    if (address === undefined) {
-      return { ok: false, problem: `--seeds: "${entry.slice(0, 60)}" is not default, none or an address IP:PORT` };
-    }
+    if (address === undefined) return undefined;
     addresses.push(formatPeerAddress(address));
   }
-  if (addresses.length > MAX_SEEDS) return { ok: false, problem: `--seeds takes at most ${MAX_SEEDS} addresses` };
-  return { ok: true, addresses };
+  return addresses.length > MAX_SEEDS ? undefined : { kind: 'listed', addresses };
 }

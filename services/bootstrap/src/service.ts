@@ -2,7 +2,6 @@ import type { Bus, Component, Logger, Metrics, RpcService } from '@filbert/kit';
 import type { BootstrapConfig } from './config.ts';
 import { bootstrapControl } from './control.ts';
 import { NodeBootstrap } from './node-bootstrap.ts';
-import { parseSeeds } from './seeds.ts';
 
 export interface BootstrapService {
   readonly component: Component;
@@ -15,20 +14,15 @@ export interface BootstrapDependencies {
   readonly metrics: Metrics;
 }
 
-/**
- * The bootstrap service: identity, facts and known hosts.
- * @throws Error with a sentence where the seeds cannot be read
- */
+/** The bootstrap service: identity, facts and known hosts. */
 export function createBootstrapService(config: BootstrapConfig, dependencies: BootstrapDependencies): BootstrapService {
-  const seeds = parseSeeds(config.seeds);
-  if (!seeds.ok) throw new Error(seeds.problem);
   const { bus, logger, metrics } = dependencies;
   const bootstrap = new NodeBootstrap({
     bus,
     logger,
     data: config.data,
     connect: config.connect,
-    seeds: seeds.addresses,
+    seeds: config.seeds.addresses,
     advertise: config.advertise,
     routerShards: config.routerShards,
     allowPrivate: config.allowPrivate,

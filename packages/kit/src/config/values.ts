@@ -195,6 +195,15 @@ export function plainText({ min = 1, max = 255 }: Partial<NumberBounds> = {}): z
 }
 
 /**
+ * Text that a service reads by itself.
+ * @param allowed completes the sentence "it must be …"
+ * @param read the value, or undefined for what is not allowed
+ */
+export function parsedText<T>(allowed: string, read: (value: string) => T | undefined): z.ZodType<T, string> {
+  return textual(text, { allowed, kind: 'scalar' }, read);
+}
+
+/**
  * Several values: comma separated in a variable; as a flag also repeated. Blanks around entries and empty entries do not count.
  * An empty variable is an empty list.
  */

@@ -15,6 +15,7 @@ export {
   integer,
   list,
   type NumberBounds,
+  parsedText,
   parseHostPort,
   plainText,
   toggle,

@@ -8,14 +8,22 @@ import {
   EdgeSummary,
   EgressBatch,
   FactsRequest,
+  GivReply,
+  GivRequest,
   HostsSeen,
   IngressBatch,
   LearnBatch,
+  LibraryBrowseReply,
+  LibraryBrowseRequest,
+  LibraryLookupReply,
+  LibraryLookupRequest,
+  LibrarySummary,
   MergedTable,
   MergedTableRequest,
   NodeFacts,
   StateBatch,
   SummaryPoll,
+  TransfersSummary,
   type MessageFns,
 } from './gen/filbert/bus/v1/bus.ts';
 
@@ -113,3 +121,43 @@ export const mergedTableRequest: RequestTopic<MergedTableRequest, MergedTable> =
   request: codecOf(MergedTableRequest),
   reply: codecOf(MergedTable),
 };
+
+/** What each library shard holds: search-index → bootstrap. */
+export const librarySummary: Topic<LibrarySummary> = topicFamily(
+  'library.summary',
+  'control',
+  LibrarySummary,
+)(`${PREFIX}.library.summary`);
+
+/** One shared file by hash or index: transfers → search-index; shards that do not have it stay silent. */
+export const libraryLookup: RequestTopic<LibraryLookupRequest, LibraryLookupReply> = {
+  name: 'library.lookup',
+  subject: `${PREFIX}.library.lookup`,
+  request: codecOf(LibraryLookupRequest),
+  reply: codecOf(LibraryLookupReply),
+};
+
+/** A page of the library as query hits, for browse host: transfers → search-index. */
+export const libraryBrowse: RequestTopic<LibraryBrowseRequest, LibraryBrowseReply> = {
+  name: 'library.browse',
+  subject: `${PREFIX}.library.browse`,
+  request: codecOf(LibraryBrowseRequest),
+  reply: codecOf(LibraryBrowseReply),
+};
+
+/** Heartbeat of each transfers worker: → edges and bootstrap. */
+export const transfersSummary: Topic<TransfersSummary> = topicFamily(
+  'transfers.summary',
+  'control',
+  TransfersSummary,
+)(`${PREFIX}.transfers.summary`);
+
+/** Who waits for a GIV of this servent (32 hex digits): one worker claims it, the others stay silent. */
+export function giv(serventGuidHex: string): RequestTopic<GivRequest, GivReply> {
+  return {
+    name: 'giv',
+    subject: `${PREFIX}.giv.${serventGuidHex}`,
+    request: codecOf(GivRequest),
+    reply: codecOf(GivReply),
+  };
+}

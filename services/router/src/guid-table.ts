@@ -38,6 +38,10 @@ export class GuidTable {
   readonly #state: Uint8Array;
   readonly #values: Uint32Array;
   readonly #counts = [0, 0];
+  /** Values of the entry that is being promoted. */
+  readonly #saved: Uint32Array;
+  /** Entries of the older generation that live on in the younger one. */
+  #promoted = 0;
   readonly #secret0: number;
   readonly #secret1: number;
   #young = 0;
@@ -59,14 +63,16 @@ export class GuidTable {
     this.#keys = new Uint32Array(capacity * 2 * 4);
     this.#state = new Uint8Array(capacity * 2);
     this.#values = new Uint32Array(capacity * 2 * options.width);
+    this.#saved = new Uint32Array(options.width);
     const secret = randomBytes(8);
     this.#secret0 = secret.readInt32LE(0);
     this.#secret1 = secret.readInt32LE(4) | 1;
     this.#youngSince = options.now();
   }
 
+  /** GUIDs held. */
   get size(): number {
-    return (this.#counts[0] as number) + (this.#counts[1] as number);
+    return (this.#counts[0] as number) + (this.#counts[1] as number) - this.#promoted;
   }
 
   /** @returns a handle for the 16-byte GUID at `start`, or -1 */
@@ -86,17 +92,17 @@ export class GuidTable {
   promote(handle: number): number {
     if (this.#generationOf(handle) === this.#young) return handle;
     const from = handle * this.#width;
-    const saved = this.#values.slice(from, from + this.#width);
+    for (let i = 0; i < this.#width; i++) this.#saved[i] = this.#values[from + i] as number;
     const key = handle * 4;
     this.#w0 = this.#keys[key] as number;
     this.#w1 = this.#keys[key + 1] as number;
     this.#w2 = this.#keys[key + 2] as number;
     this.#w3 = this.#keys[key + 3] as number;
     // The old copy stays where it is and dies with its generation: the younger one is always found first.
-    this.#rotateIfDue();
+    if (this.#rotateIfDue()) this.expired--;
+    else this.#promoted++;
     const moved = this.#place(this.#slot());
-    this.#values.set(saved, moved * this.#width);
-    this.expired--;
+    this.#values.set(this.#saved, moved * this.#width);
     return moved;
   }
 
@@ -108,17 +114,22 @@ export class GuidTable {
     this.#values[handle * this.#width + column] = value;
   }
 
-  /** Replaces the older generation where its time has come. */
-  #rotateIfDue(): void {
+  /**
+   * Replaces the older generation where its time has come.
+   * @returns whether it did
+   */
+  #rotateIfDue(): boolean {
     const full = (this.#counts[this.#young] as number) >= this.#maxEntries;
-    if (!full && this.#now() - this.#youngSince < this.#generationMs) return;
+    if (!full && this.#now() - this.#youngSince < this.#generationMs) return false;
     if (full) this.fullRotations++;
     const old = 1 - this.#young;
-    this.expired += this.#counts[old] as number;
+    this.expired += (this.#counts[old] as number) - this.#promoted;
+    this.#promoted = 0;
     this.#counts[old] = 0;
     this.#state.fill(EMPTY, old * this.#capacity, (old + 1) * this.#capacity);
     this.#young = old;
     this.#youngSince = this.#now();
+    return true;
   }
 
   #generationOf(handle: number): number {

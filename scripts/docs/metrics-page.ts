@@ -1,0 +1,96 @@
+import { bootstrapConfig, createBootstrapService } from '@filbert/bootstrap';
+import { connectionsConfig, createConnectionsService } from '@filbert/connections';
+import {
+  collectBusCounters,
+  collectProcessMetrics,
+  createInProcessBus,
+  createLogger,
+  createMetrics,
+  loadConfig,
+  type ConfigDefinition,
+  type Metrics,
+} from '@filbert/kit';
+import { createRouterService } from '@filbert/router';
+import { code, markdownTable } from './markdown.ts';
+
+type MetricJson = Awaited<ReturnType<Metrics['registry']['getMetricsAsJSON']>>[number];
+
+const INTRODUCTION = `# Metrics
+
+Generated from the sources by \`npm run docs\`; do not edit.
+
+The admin address (\`--admin\`, by default 127.0.0.1:9346) answers \`/metrics\` in Prometheus' text form,
+\`/metrics.json\` with the same as JSON, \`/livez\` and \`/readyz\`. Counters start at 0 with the process. Labels have closed
+sets of values: never an address, a GUID or the text of a query. \`node\` stands for the process that \`filbert up\` runs.
+
+There are no latency histograms yet, and no metrics of search-index and transfers, which do not exist yet.
+`;
+
+/** Every service of a node, made but not started, so that its metrics are declared. */
+async function declaredMetrics(): Promise<readonly MetricJson[]> {
+  const node = createMetrics({ service: 'node', strict: true });
+  const { registry } = node;
+  const bus = createInProcessBus();
+  const logger = createLogger({ level: 'silent', name: 'docs' });
+  const of = (service: string): Metrics => createMetrics({ service, registry, strict: true });
+  collectProcessMetrics(registry);
+  collectBusCounters(node, () => bus.counters());
+  createBootstrapService(defaults(bootstrapConfig), { bus, logger, metrics: of('bootstrap') });
+  createRouterService([0], { bus, logger, metrics: of('router') });
+  createConnectionsService(defaults(connectionsConfig), {
+    bus,
+    logger,
+    metrics: of('connections'),
+    userAgent: 'docs',
+    reusePort: false,
+  });
+  return registry.getMetricsAsJSON();
+}
+
+function defaults<V>(definition: ConfigDefinition<V>): V {
+  const loaded = loadConfig(definition, { env: {} });
+  if (!loaded.ok) throw new Error(loaded.problems.join('\n'));
+  return loaded.value;
+}
+
+/** docs/metrics.md, unformatted. */
+export async function metricsPage(): Promise<string> {
+  const metrics = [...(await declaredMetrics())].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const parts = [INTRODUCTION];
+  for (const service of ['connections', 'router', 'bootstrap', 'node']) {
+    const own = metrics.filter(({ name }) => name.startsWith(`filbert_${service}_`));
+    parts.push(`\n## ${service}\n`);
+    if (service === 'node') parts.push(BUS);
+    parts.push(metricTable(own));
+  }
+  const rest = metrics.filter(({ name }) => !name.startsWith('filbert_'));
+  parts.push('\n## Process\n', 'What Node and the operating system know of each process.\n', metricTable(rest));
+  return `${parts.join('\n')}\n`;
+}
+
+const BUS = `\`bus_events_total\` counts what became of messages of the bus, by topic (the names in
+docs/architecture.md, "The bus") and event: \`published\` and \`delivered\` went well; \`disconnected\`, \`no-credit\`,
+\`queue-full\`, \`too-large\`, \`undecodable\` and \`handler-error\` did not. Where each service is a process, each has its own:
+\`filbert_<service>_bus_events_total\`.
+`;
+
+function metricTable(metrics: readonly MetricJson[]): string {
+  return markdownTable(
+    ['Name', 'Kind', 'Labels', 'Meaning'],
+    metrics.map((metric) => [code(metric.name), String(metric.type), labelsOf(metric), metric.help]),
+  );
+}
+
+/** The labels of Filbert's own metrics with their values; of Node's only the names, whose values differ by machine. */
+function labelsOf(metric: MetricJson): string {
+  if (metric.name.endsWith('_bus_events_total')) return '`topic`, `event`';
+  if (!metric.name.startsWith('filbert_')) return '';
+  const values = new Map<string, Set<string>>();
+  for (const sample of metric.values) {
+    for (const [label, value] of Object.entries(sample.labels)) {
+      const seen = values.get(label) ?? new Set<string>();
+      values.set(label, seen.add(String(value)));
+    }
+  }
+  return [...values].map(([label, seen]) => `${code(label)}: ${[...seen].join(', ')}`).join('; ');
+}

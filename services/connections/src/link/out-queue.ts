@@ -118,7 +118,13 @@ export class OutQueue {
   }
 
   #makeRoom(kind: OutClass, length: number): boolean {
-    if (length > this.#limitBytes) return false;
+    // Nothing is thrown away for a frame that would not fit even then.
+    let least = this.#bytes + length;
+    for (let victim = CLASSES - 1; victim > kind; victim--) {
+      if (this.#buffers[victim] !== undefined)
+        least -= (this.#tails[victim] as number) - (this.#heads[victim] as number);
+    }
+    if (least > this.#limitBytes) return false;
     for (let victim = CLASSES - 1; victim > kind; victim--) {
       const buffer = this.#buffers[victim];
       if (buffer === undefined) continue;

@@ -17,7 +17,7 @@ import {
   type Telemetry,
 } from '@filbert/kit';
 import type { NodeConfig } from '../node-config.ts';
-import { serving, withControlFile } from './serving.ts';
+import { sayStartFailed, serving, withControlFile } from './serving.ts';
 
 /** Runs all services in this process, on the in-process bus. Resolves with the exit code. */
 export async function runEmbedded(config: NodeConfig): Promise<number> {
@@ -94,5 +94,5 @@ export async function runEmbedded(config: NodeConfig): Promise<number> {
     ],
   });
   serving(readiness, () => ({ gnutella: connections.edge.listenAddress, admin: admin.address }));
-  return runService({ lifecycle, logger });
+  return runService({ lifecycle, logger, onStartFailed: sayStartFailed });
 }

@@ -27,6 +27,11 @@ export function withControlFile(
   };
 }
 
+/** Says why the node cannot start, as commands say why they failed. */
+export function sayStartFailed(error: Error): void {
+  process.stderr.write(`filbert: ${error.message}\n`);
+}
+
 /** Prints the one line that says that the node serves, when it does. */
 export function serving(
   readiness: Readiness,

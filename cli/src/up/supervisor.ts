@@ -1,7 +1,201 @@
-import { formatHostPort } from '@filbert/kit';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import {
+  collectProcessMetrics,
+  createAdminServer,
+  createLifecycle,
+  createLogger,
+  createMetrics,
+  createReadiness,
+  createRpcServer,
+  formatHostPort,
+  runService,
+  type Component,
+  type Metrics,
+  type Readiness,
+} from '@filbert/kit';
 import type { NodeConfig } from '../node-config.ts';
+import { fanOutControl } from './control-fan-out.ts';
+import { gatheredMetrics } from './gathered-metrics.ts';
+import { findNatsServer, givenNats, OwnNats, type NatsSource } from './nats-source.ts';
+import { OrphanGuard } from './orphan-guard.ts';
+import { sharedAddress } from './ports.ts';
+import { SERVICE_KINDS, SERVICE_STOP_TIMEOUT_MS, ServiceChild, type ServicePlan } from './service-child.ts';
+import { planServices } from './service-plans.ts';
+import { sayStartFailed, serving, withControlFile } from './serving.ts';
 
-/** Placeholder until the multi-process form is here. */
-export function runProcesses(config: NodeConfig): Promise<number> {
-  throw new Error(`--processes is not built yet (${formatHostPort(config.up.admin)})`);
+/** What is waited for may take as long as it takes: the longest time of a timer. */
+const FOR_EVER_MS = 2 ** 31 - 1;
+/** What the node waits for is said this often, ms. */
+const WAITING_INTERVAL_MS = 5_000;
+/** Beyond the time that a process has to stop, for its end to be noticed, ms. */
+const STOP_MARGIN_MS = 2_000;
+/** The readiness condition of the NATS server. */
+const NATS = 'nats';
+
+/**
+ * Runs each service as a process of its own over NATS: starts them in order, starts again what dies, gathers what they
+ * report behind one admin and one control address, and stops them in reverse order. Resolves with the exit code.
+ *
+ * A NATS server belongs to one node: a second one that is given the same server would follow the same subjects and take the
+ * first one's frames for its own. Nodes that start their own never meet.
+ * @throws CommandError with a sentence where the node cannot be started at all
+ */
+export async function runProcesses(config: NodeConfig): Promise<number> {
+  const natsBinary = config.up.nats.length > 0 ? undefined : findNatsServer(process.env['PATH'] ?? '');
+  const listen = await sharedAddress(config.connections.listen);
+  makeDataFolder(config.bootstrap.data);
+  const logger = createLogger({ level: config.up.logLevel, name: 'filbert' });
+  const metrics = createMetrics({ service: 'supervisor' });
+  collectProcessMetrics(metrics.registry);
+  const guard = new OrphanGuard();
+  const readiness = createReadiness([NATS]);
+  const nats: NatsSource =
+    natsBinary === undefined
+      ? givenNats(config.up.nats, say)
+      : new OwnNats({ binary: natsBinary, guard, logger, onUp: (up) => readiness.set(NATS, up) });
+
+  // The services' own ports answer the supervisor only, whatever token the node's control address asks for.
+  const controlToken = randomBytes(24).toString('hex');
+  const plans = planServices({ config, nats: () => nats.servers, listen, controlToken, env: process.env });
+  const makeChild = (plan: ServicePlan): ServiceChild => {
+    readiness.set(plan.name, false);
+    const onReady = (ready: boolean): void => readiness.set(plan.name, ready);
+    return new ServiceChild({ plan, controlToken, guard, logger, onReady });
+  };
+  const bootstrap = makeChild(plans.bootstrap);
+  const routers = plans.routers.map(makeChild);
+  const connections = plans.connections.map(makeChild);
+  const children = [bootstrap, ...routers, ...connections];
+  const missing = declareMetrics(metrics, children, nats);
+
+  const admin = createAdminServer({
+    listen: config.up.admin,
+    metrics: gatheredMetrics({
+      own: metrics.registry,
+      processes: children,
+      onMissing: (name, problem) => {
+        missing.scrapes++;
+        logger.warn({ process: name, problem }, 'did not tell its metrics');
+      },
+    }),
+    readiness,
+    logger,
+  });
+  const control = createRpcServer({
+    listen: config.up.control,
+    services: fanOutControl({ bootstrap, routers, connections }),
+    health: readiness,
+    logger,
+    token: config.up.controlToken,
+  });
+
+  const lifecycle = createLifecycle({
+    logger,
+    readiness,
+    components: [
+      { name: 'admin', start: async () => void (await admin.start()), stop: () => admin.stop() },
+      { name: 'guard', start: () => guard.start(), stop: () => guard.stop() },
+      {
+        name: NATS,
+        start: async (signal) => {
+          await nats.start(signal);
+          readiness.set(NATS, true);
+        },
+        stop: () => nats.stop(),
+        timeoutsMs: { start: FOR_EVER_MS },
+      },
+      services('bootstrap', [bootstrap]),
+      services('routers', routers),
+      services('connections', connections),
+      { name: 'control', start: async () => void (await control.start()), stop: () => control.stop() },
+      withControlFile(config, () => ({
+        control: control.address,
+        admin: admin.address,
+        gnutella: formatHostPort(listen),
+      })),
+    ],
+  });
+  serving(readiness, () => ({ gnutella: formatHostPort(listen), admin: admin.address }));
+  sayWaiting(readiness);
+  // Also after a second signal, which ends this process without waiting.
+  process.once('exit', () => {
+    for (const child of children) child.kill();
+    nats.kill();
+  });
+  return runService({ lifecycle, logger, onStartFailed: sayStartFailed });
+}
+
+/** The processes of one kind, started and stopped together. */
+function services(name: string, children: readonly ServiceChild[]): Component {
+  return {
+    name,
+    start: async () => {
+      await Promise.all(
+        children.map(async (child) => {
+          try {
+            await child.start();
+          } catch (cause) {
+            const why = cause instanceof Error ? cause.message : String(cause);
+            throw new Error(child.name === name ? why : `${child.name}: ${why}`, { cause });
+          }
+        }),
+      );
+    },
+    stop: async () => {
+      await Promise.all(children.map((child) => child.stop()));
+    },
+    timeoutsMs: { start: FOR_EVER_MS, stop: SERVICE_STOP_TIMEOUT_MS + STOP_MARGIN_MS },
+  };
+}
+
+/** Before any process does, for only its owner may look into it. */
+function makeDataFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+  } catch {
+    // Bootstrap has the sentence for it.
+  }
+}
+
+function say(sentence: string): void {
+  process.stderr.write(`${sentence}\n`);
+}
+
+/** Says every few seconds what the node waits for, until it serves. The wait for a NATS server speaks for itself. */
+function sayWaiting(readiness: Readiness): void {
+  const timer = setInterval(() => {
+    const [first, ...others] = readiness.waitingFor().filter((condition) => condition !== 'running');
+    if (first !== undefined && first !== NATS) say(`waiting for ${[first, ...others].join(', ')}`);
+  }, WAITING_INTERVAL_MS);
+  timer.unref();
+  const done = readiness.onChange(() => {
+    clearInterval(timer);
+    done();
+  });
+}
+
+/** Declares what the supervisor tells of itself. Returns the count of scrapes that missed a process. */
+function declareMetrics(metrics: Metrics, children: readonly ServiceChild[], nats: NatsSource): { scrapes: number } {
+  const missing = { scrapes: 0 };
+  const ofKind = (read: (child: ServiceChild) => number) =>
+    SERVICE_KINDS.map((kind) => ({
+      labels: { kind },
+      value: children.reduce((sum, child) => sum + (child.kind === kind ? read(child) : 0), 0),
+    }));
+  metrics.gaugeFrom('children_up', 'Service processes that live and do their work.', { kind: SERVICE_KINDS }, () =>
+    ofKind((child) => (child.ready ? 1 : 0)),
+  );
+  metrics.counterFrom(
+    'child_restarts_total',
+    'Processes started again after they had ended.',
+    { kind: [...SERVICE_KINDS, NATS] },
+    () => [...ofKind((child) => child.restarts), { labels: { kind: NATS } as const, value: nats.restarts }],
+  );
+  metrics.counterFrom(
+    'metrics_missing_total',
+    'Times that a process that lives did not tell its metrics.',
+    () => missing.scrapes,
+  );
+  return missing;
 }

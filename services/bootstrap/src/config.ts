@@ -1,6 +1,6 @@
 import { allowPrivateOption, routerShardsOption } from '@filbert/contracts';
 import { defineConfig, filePath, hostPort, list, option, parsedText, type ConfigOf } from '@filbert/kit';
-import { parseSeeds, SEEDS_ALLOWED } from './seeds.ts';
+import { formatSeeds, parseSeeds, SEEDS_ALLOWED } from './seeds.ts';
 
 /** Settings of the bootstrap service. */
 export const bootstrapConfig = defineConfig({
@@ -21,7 +21,7 @@ export const bootstrapConfig = defineConfig({
   seeds: option({
     flag: 'seeds',
     env: 'FILBERT_SEEDS',
-    schema: parsedText(SEEDS_ALLOWED, parseSeeds),
+    schema: parsedText(SEEDS_ALLOWED, parseSeeds, formatSeeds),
     default: 'default',
     description: 'First ultrapeers to try; default is the built-in list.',
   }),

@@ -15,6 +15,11 @@ export interface Seeds {
   readonly addresses: readonly string[];
 }
 
+/** Writes what `parseSeeds` reads. */
+export function formatSeeds({ kind, addresses }: Seeds): string {
+  return kind === 'listed' ? addresses.join(',') : kind;
+}
+
 /** Reads `default`, `none` or `IP:PORT,…`; undefined for anything else. */
 export function parseSeeds(text: string): Seeds | undefined {
   if (text === 'none') return { kind: 'none', addresses: [] };

@@ -49,7 +49,7 @@ describe('kit readiness', () => {
 
   it('refuses conditions without end', () => {
     const readiness = createReadiness();
-    for (let index = 0; index < 64; index++) readiness.set(`c${index}`, true);
+    for (let index = 0; index < 256; index++) readiness.set(`c${index}`, true);
     readiness.set('c0', false);
     assert.throws(() => readiness.set('one more', true), withCode('too-many-conditions'));
   });

@@ -23,6 +23,8 @@ export interface ValueInfo {
   readonly allowed: string;
   /** How the flag looks on the command line. */
   readonly kind: 'boolean' | 'list' | 'scalar';
+  /** Writes a value so that the schema reads it back; undefined where the value's type alone tells how. */
+  readonly write?: (value: unknown) => string;
 }
 
 const infos = new WeakMap<z.ZodType, ValueInfo>();
@@ -198,9 +200,15 @@ export function plainText({ min = 1, max = 255 }: Partial<NumberBounds> = {}): z
  * Text that a service reads by itself.
  * @param allowed completes the sentence "it must be …"
  * @param read the value, or undefined for what is not allowed
+ * @param write a text that `read` makes the value of
  */
-export function parsedText<T>(allowed: string, read: (value: string) => T | undefined): z.ZodType<T, string> {
-  return textual(text, { allowed, kind: 'scalar' }, read);
+export function parsedText<T>(
+  allowed: string,
+  read: (value: string) => T | undefined,
+  write: (value: T) => string,
+): z.ZodType<T, string> {
+  // Only what `read` returned is ever written.
+  return textual(text, { allowed, kind: 'scalar', write: (value) => write(value as T) }, read);
 }
 
 /**

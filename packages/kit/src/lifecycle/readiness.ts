@@ -1,7 +1,7 @@
 import { LifecycleError } from './errors.ts';
 
 /** Most named conditions of one process. */
-export const MAX_CONDITIONS = 64;
+export const MAX_CONDITIONS = 256;
 
 /** Whether a process may be sent work: it may when every named condition holds. */
 export interface Readiness {

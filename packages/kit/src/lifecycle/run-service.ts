@@ -32,6 +32,10 @@ export interface RunServiceOptions {
   readonly timers?: Timers;
   /** Bound of the whole stop in ms; default `SHUTDOWN_TIMEOUT_MS`. */
   readonly shutdownTimeoutMs?: number;
+  /** Stops the process as a first signal would when it aborts: what the process serves is gone. */
+  readonly stopOn?: AbortSignal | undefined;
+  /** Told why the start failed, to show its message. Where given, the log has the details at level `debug` only. */
+  readonly onStartFailed?: ((error: Error) => void) | undefined;
 }
 
 const systemProcess: ProcessEvents = {
@@ -48,7 +52,7 @@ const systemProcess: ProcessEvents = {
  */
 export function runService(options: RunServiceOptions): Promise<number> {
   const { lifecycle, logger, process = systemProcess, timers = systemTimers } = options;
-  const { shutdownTimeoutMs = SHUTDOWN_TIMEOUT_MS } = options;
+  const { shutdownTimeoutMs = SHUTDOWN_TIMEOUT_MS, stopOn, onStartFailed } = options;
 
   return new Promise((resolve) => {
     let code: number = EXIT_CODES.ok;
@@ -60,6 +64,7 @@ export function runService(options: RunServiceOptions): Promise<number> {
       if (exited) return;
       exited = true;
       for (const [event, listener] of listeners) process.off(event, listener);
+      stopOn?.removeEventListener('abort', onStop);
       process.exit(exitCode);
       resolve(exitCode);
     };
@@ -89,6 +94,11 @@ export function runService(options: RunServiceOptions): Promise<number> {
       void shutDown();
     };
 
+    const onStop = (): void => {
+      logger.warn({ reason: String(stopOn?.reason) }, 'not wanted any more: drain, then stop');
+      void shutDown();
+    };
+
     const onUncaught =
       (message: string) =>
       (error: unknown): void => {
@@ -110,11 +120,15 @@ export function runService(options: RunServiceOptions): Promise<number> {
       (error: unknown) => {
         // A signal during the start is an ordinary stop; shutDown is under way then.
         if (!(error instanceof LifecycleError && error.code === 'interrupted')) {
-          logger.fatal({ err: error }, 'start failed');
+          logger[onStartFailed === undefined ? 'fatal' : 'debug']({ err: error }, 'start failed');
+          onStartFailed?.(error instanceof Error ? error : new Error(String(error)));
           code = EXIT_CODES.failed;
         }
         void shutDown();
       },
     );
+    // Only now: a lifecycle that was stopped before its start would take that for a failure.
+    stopOn?.addEventListener('abort', onStop, { once: true });
+    if (stopOn?.aborted === true) onStop();
   });
 }

@@ -1,6 +1,12 @@
 export { MetricsError } from './errors.ts';
 export { type LabelSpec, type LabelValues, namesUpTo, type NamesUpTo } from './labels.ts';
-export { mergeProcessMetrics, type MetricsJson, parseMetricsJson, type ProcessMetrics } from './merge.ts';
+export {
+  mergeMetricsJson,
+  mergeProcessMetrics,
+  type MetricsJson,
+  parseMetricsJson,
+  type ProcessMetrics,
+} from './merge.ts';
 export {
   createMetrics,
   type DeclareReading,

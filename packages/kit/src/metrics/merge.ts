@@ -43,27 +43,32 @@ export function parseMetricsJson(
 }
 
 /**
- * Prometheus text of several processes' metrics, each value with a label `process`. Nothing is summed: that is left to
+ * Several processes' metrics as one `/metrics.json`, each value with a label `process`. Nothing is summed: that is left to
  * queries. Where two processes disagree on a metric's type, the first one's is kept and the other's values are left out.
  */
-export function mergeProcessMetrics(processes: Iterable<ProcessMetrics>): string {
-  const families = new Map<string, { readonly help: string; readonly type: string; readonly lines: string[] }>();
+export function mergeMetricsJson(processes: Iterable<ProcessMetrics>): MetricsJson {
+  const families = new Map<string, MetricsJson[number]>();
   for (const { process, json } of processes) {
     for (const metric of json) {
-      const family = families.get(metric.name) ?? { help: metric.help, type: metric.type, lines: [] };
+      const family = families.get(metric.name) ?? { ...metric, values: [] };
       families.set(metric.name, family);
       if (family.type !== metric.type) continue;
-      for (const { value, labels, metricName } of metric.values) {
-        const pairs = Object.entries({ ...labels, process }).map(
-          ([name, text]) => `${name}="${escaped(String(text))}"`,
-        );
-        family.lines.push(`${metricName ?? metric.name}{${pairs.join(',')}} ${written(value)}`);
-      }
+      for (const value of metric.values) family.values.push({ ...value, labels: { ...value.labels, process } });
     }
   }
+  return [...families.values()];
+}
+
+/** Prometheus text of several processes' metrics, merged as `mergeMetricsJson` does. */
+export function mergeProcessMetrics(processes: Iterable<ProcessMetrics>): string {
   let text = '';
-  for (const [name, { help, type, lines }] of families)
-    text += `# HELP ${name} ${help.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')}\n# TYPE ${name} ${type}\n${lines.join('\n')}\n`;
+  for (const { name, help, type, values } of mergeMetricsJson(processes)) {
+    text += `# HELP ${name} ${help.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')}\n# TYPE ${name} ${type}\n`;
+    for (const { value, labels, metricName } of values) {
+      const pairs = Object.entries(labels).map(([label, given]) => `${label}="${escaped(String(given))}"`);
+      text += `${metricName ?? name}{${pairs.join(',')}} ${written(value)}\n`;
+    }
+  }
   return text;
 }
 

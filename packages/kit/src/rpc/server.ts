@@ -1,5 +1,4 @@
 import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js';
-import { HealthImplementation } from 'grpc-health-check';
 import { listenError } from '../admin/listen-error.ts';
 import { type Clock, systemClock, systemTimers, type Timers } from '../clock/clock.ts';
 import { formatHostPort, type HostPort } from '../config/values.ts';
@@ -74,14 +73,8 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   const context: ServeContext = { logger, clock, timers, closing: closing.signal, active: 0 };
   for (const service of services) server.addService(service.definition, service.implement(context));
 
-  const healthService = new HealthImplementation();
-  const report = (serving: boolean): void => {
-    for (const name of ['', ...services.map((service) => service.name)])
-      healthService.setStatus(name, serving ? 'SERVING' : 'NOT_SERVING');
-  };
-  healthService.addToServer(server);
-  report(health.isReady());
-  const stopReporting = health.onChange(report);
+  let report = (_serving: boolean): void => undefined;
+  const stopReporting = health.onChange((ready) => report(ready));
 
   let address: HostPort | undefined;
   return {
@@ -89,6 +82,15 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
       return address;
     },
     async start() {
+      // Loaded only now, beside what the process started before: it takes longer than all else that serves calls.
+      const { HealthImplementation } = await import('grpc-health-check');
+      const healthService = new HealthImplementation();
+      report = (serving) => {
+        for (const name of ['', ...services.map((service) => service.name)])
+          healthService.setStatus(name, serving ? 'SERVING' : 'NOT_SERVING');
+      };
+      healthService.addToServer(server);
+      report(health.isReady());
       const port = await new Promise<number>((resolve, reject) => {
         server.bindAsync(formatHostPort(listen), ServerCredentials.createInsecure(), (error, bound) => {
           if (error === null) resolve(bound);

@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module';
 import { createAdminServer } from '../admin/admin-server.ts';
 import type { Bus } from '../bus/bus.ts';
 import { connectNatsBus } from '../bus/nats-bus.ts';
@@ -19,6 +20,8 @@ import { processConfig } from './process-config.ts';
 export const EXIT_CONFIG = 78;
 /** A bus may be waited for as long as it takes: the longest time that a timer takes. */
 const FOR_EVER_MS = 2 ** 31 - 1;
+/** Once the service does its work, this long passes before what was compiled is written to the cache, in ms. */
+const COMPILE_CACHE_DELAY_MS = 1_000;
 
 /** What a service is given. */
 export interface ServiceDependencies {
@@ -33,12 +36,14 @@ export interface CreatedService {
   readonly control: RpcService;
 }
 
-/** Told to a parent process over IPC once the service does its work. */
-export interface ServiceReport {
-  readonly kind: 'ready';
-  readonly admin: string;
-  readonly control: string;
-}
+/**
+ * Told to a parent process over IPC: `ready` each time the service begins to do its work, `waiting` each time it cannot
+ * any more, `failed` with a sentence before it ends because it could not start.
+ */
+export type ServiceReport =
+  | { readonly kind: 'ready'; readonly admin: string; readonly control: string }
+  | { readonly kind: 'waiting'; readonly waitingFor: readonly string[] }
+  | { readonly kind: 'failed'; readonly sentence: string };
 
 export interface ServiceProcessOptions<V> {
   /** Of the metrics, the log and the bus connection: `connections`, `search_index`. */
@@ -50,13 +55,17 @@ export interface ServiceProcessOptions<V> {
 
 /**
  * Runs one service as a process of its own over NATS, from its environment to its exit: admin server first, so that what is
- * being waited for can be seen, then the bus, the service, and control. Resolves with the exit code.
+ * being waited for can be seen, then the bus, the service, and control. Where a parent process started it with an IPC channel
+ * it reports to that, and stops when the parent is gone. Resolves with the exit code.
  */
 export async function runServiceProcess<V>(options: ServiceProcessOptions<V>): Promise<number> {
   const definition = mergeConfigs({ process: processConfig, service: options.config });
   const loaded = loadConfig(definition, { env: options.env ?? process.env });
   if (!loaded.ok) {
     for (const problem of loaded.problems) process.stderr.write(`${options.name}: ${problem}\n`);
+    report({ kind: 'failed', sentence: loaded.problems.join(' ') });
+    // The channel to a parent would keep the process.
+    process.channel?.unref();
     process.exitCode = EXIT_CONFIG;
     return EXIT_CONFIG;
   }
@@ -105,6 +114,7 @@ export async function runServiceProcess<V>(options: ServiceProcessOptions<V>): P
             onError: (error, topic) => logger.error({ err: error, topic }, 'a handler of bus messages failed'),
             onServerError: (reason) => logger.error({ reason }, 'the NATS server complains'),
           });
+          readiness.set('bus', bus.status === 'connected');
           const connected = bus;
           collectBusCounters(metrics, () => connected.counters());
           connected.onStatus((status) => {
@@ -124,6 +134,7 @@ export async function runServiceProcess<V>(options: ServiceProcessOptions<V>): P
           if (bus === undefined) throw new Error('the bus is missing');
           service = options.create(serviceConfig, { bus, logger, metrics });
           await service.component.start?.(signal);
+          readiness.set(options.name, true);
         },
         drain: () => service?.component.drain?.(),
         stop: () => service?.component.stop?.(),
@@ -148,14 +159,39 @@ export async function runServiceProcess<V>(options: ServiceProcessOptions<V>): P
     ],
   });
   readiness.onChange((ready) => {
-    if (!ready || admin.address === undefined || rpc?.address === undefined) return;
-    const report: ServiceReport = {
-      kind: 'ready',
-      admin: formatHostPort(admin.address),
-      control: formatHostPort(rpc.address),
-    };
-    logger.info(report, `${options.name} serves`);
-    process.send?.(report);
+    if (!ready) {
+      report({ kind: 'waiting', waitingFor: readiness.waitingFor() });
+    } else if (admin.address !== undefined && rpc?.address !== undefined) {
+      const addresses = { admin: formatHostPort(admin.address), control: formatHostPort(rpc.address) };
+      logger.info(addresses, `${options.name} serves`);
+      report({ kind: 'ready', ...addresses });
+      // Does nothing unless NODE_COMPILE_CACHE is set; waits, for a process that was restarted has work to catch up with.
+      setTimeout(flushCompileCache, COMPILE_CACHE_DELAY_MS).unref();
+    }
   });
-  return runService({ lifecycle, logger });
+  return runService({
+    lifecycle,
+    logger,
+    stopOn: parentGone(),
+    // The parent shows the sentence; without one the log has to.
+    onStartFailed: process.connected
+      ? ({ message, cause }) => report({ kind: 'failed', sentence: cause instanceof Error ? cause.message : message })
+      : undefined,
+  });
+}
+
+function report(message: ServiceReport): void {
+  // A parent that is gone is noticed by `parentGone`; what could not be told to it is of no interest.
+  if (process.connected) process.send?.(message, undefined, undefined, () => undefined);
+}
+
+/** Aborts when the process that started this one with an IPC channel is gone; undefined where there was none. */
+function parentGone(): AbortSignal | undefined {
+  if (process.send === undefined) return undefined;
+  const gone = new AbortController();
+  const onGone = (): void => gone.abort('the parent process is gone');
+  process.once('disconnect', onGone);
+  // It may have gone while the modules were being loaded.
+  if (!process.connected) onGone();
+  return gone.signal;
 }

@@ -1,0 +1,183 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { accessSync, constants, statSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { connectNats, type Logger } from '@filbert/kit';
+import { CommandError, ExitCode } from '../exit-codes.ts';
+import { KeptProcess } from './kept-process.ts';
+import type { OrphanGuard } from './orphan-guard.ts';
+import { freePort } from './ports.ts';
+
+const BINARY = 'nats-server';
+const HOST = '127.0.0.1';
+/** Between two attempts to connect to a nats-server that is starting, ms. */
+const PROBE_INTERVAL_MS = 20;
+/** Somebody else may take the port between its choice and its use: other ports are tried this often. */
+const MAX_PORT_ATTEMPTS = 3;
+/** Longest time that nats-server may take to stop before it is killed, ms. */
+const STOP_TIMEOUT_MS = 3_000;
+
+/** The NATS server of a node. */
+export interface NatsSource {
+  /** URLs; known once started. */
+  readonly servers: readonly string[];
+  /** How often our own server was started again. */
+  readonly restarts: number;
+  /** Resolves once the server takes connections. @throws Error with a sentence */
+  start(signal: AbortSignal): Promise<void>;
+  stop(): Promise<void>;
+  /** Ends our own server at once. */
+  kill(): void;
+}
+
+/** A NATS server that others run; it is waited for, and `say` is told so every 5 s. */
+export function givenNats(servers: readonly string[], say: (sentence: string) => void): NatsSource {
+  return {
+    servers,
+    restarts: 0,
+    start: async (signal) => {
+      const connection = await connectNats({ servers, name: 'filbert', signal, onWaiting: say });
+      await connection.close();
+    },
+    stop: () => Promise.resolve(),
+    kill: () => undefined,
+  };
+}
+
+/**
+ * Where nats-server lies.
+ * @throws CommandError `unavailable` with a sentence where it is not on the PATH
+ */
+export function findNatsServer(path: string): string {
+  for (const folder of path.split(delimiter)) {
+    const file = join(folder, BINARY);
+    try {
+      accessSync(file, constants.X_OK);
+      if (folder !== '' && statSync(file).isFile()) return file;
+    } catch {
+      // Not here.
+    }
+  }
+  throw new CommandError(
+    ExitCode.unavailable,
+    'nats-server is not on the PATH: install it (Debian: apt-get install nats-server), name a server with --nats, or run without --processes',
+  );
+}
+
+export interface OwnNatsOptions {
+  readonly binary: string;
+  readonly guard: OrphanGuard;
+  readonly logger: Logger;
+  /** It takes connections, or does not any more. */
+  readonly onUp: (up: boolean) => void;
+}
+
+/**
+ * A nats-server of our own, on the loopback interface and a free port, so that two nodes never meet; it keeps nothing on
+ * disk. Started again on the same port when it dies. Like any server on loopback without a password it can be reached by
+ * other users of the machine: where they are not trusted, give a server with credentials by --nats.
+ */
+export class OwnNats implements NatsSource {
+  readonly #options: OwnNatsOptions;
+  #process: KeptProcess | undefined;
+  #port = 0;
+  #lastLine = '';
+  /** Aborts the wait for a server that has ended. */
+  #probe = new AbortController();
+  readonly #stopped = new AbortController();
+
+  constructor(options: OwnNatsOptions) {
+    this.#options = options;
+  }
+
+  get servers(): readonly string[] {
+    return [`nats://${HOST}:${this.#port}`];
+  }
+
+  get restarts(): number {
+    return this.#process?.restarts ?? 0;
+  }
+
+  async start(signal: AbortSignal): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      this.#port = await freePort(HOST);
+      if (await this.#startOnce(signal)) return;
+      signal.throwIfAborted();
+      if (attempt >= MAX_PORT_ATTEMPTS)
+        throw new Error(`${BINARY} ended at once: ${this.#lastLine || 'without a word'}`);
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped.abort();
+    await this.#process?.stop(STOP_TIMEOUT_MS);
+  }
+
+  kill(): void {
+    this.#stopped.abort();
+    this.#process?.kill();
+  }
+
+  /** Starts it on the port. Resolves with whether it takes connections; if not, it has ended. */
+  #startOnce(signal: AbortSignal): Promise<boolean> {
+    return new Promise((resolve) => {
+      const { binary, guard, logger, onUp } = this.#options;
+      const kept = new KeptProcess({
+        name: BINARY,
+        guard,
+        logger,
+        launch: () =>
+          spawn(binary, ['-a', HOST, '-p', String(this.#port)], {
+            stdio: ['ignore', 'ignore', 'pipe'],
+            detached: true,
+          }),
+        onStarted: (child) => {
+          this.#readLog(child);
+          this.#probe = new AbortController();
+          const wanted = AbortSignal.any([signal, this.#probe.signal, this.#stopped.signal]);
+          void this.#answers(wanted).then((up) => {
+            if (!up) return;
+            kept.keep();
+            onUp(true);
+            resolve(true);
+          });
+        },
+        onEnded: () => {
+          this.#probe.abort();
+          onUp(false);
+          resolve(false);
+        },
+      });
+      this.#process = kept;
+      kept.start();
+    });
+  }
+
+  /** Whether the server took a connection before `wanted` aborted. */
+  async #answers(wanted: AbortSignal): Promise<boolean> {
+    try {
+      const connection = await connectNats({
+        servers: this.servers,
+        name: 'filbert',
+        signal: wanted,
+        reconnectWaitMs: PROBE_INTERVAL_MS,
+        reconnectJitterMs: 0,
+      });
+      await connection.close();
+      return !wanted.aborted;
+    } catch {
+      return false;
+    }
+  }
+
+  #readLog(child: ChildProcess): void {
+    if (child.stderr === null) return;
+    createInterface({ input: child.stderr }).on('line', (line) => {
+      this.#lastLine = line.slice(0, MAX_LINE_CHARS);
+      this.#options.logger.debug({ process: BINARY }, this.#lastLine);
+    });
+  }
+}
+
+/** Longest line of the server's log that is kept, characters. */
+const MAX_LINE_CHARS = 500;

@@ -65,6 +65,8 @@ export class LinkTable {
   readonly #bySerial = new Map<number, Link>();
   readonly #byColumn: (Link | undefined)[] = [];
   readonly #byGuid = new Map<string, Link>();
+  /** Links whose GUID another one owns. */
+  readonly #claimants = new Set<Link>();
   #nextSerial = 1;
   #filteredWithTable = 0;
   #onGone: (link: Link) => void;
@@ -163,10 +165,25 @@ export class LinkTable {
   #changeGuid(link: Link, guid: Uint8Array): void {
     const hex = guid.length === 16 ? Buffer.from(guid.buffer, guid.byteOffset, 16).toString('hex') : '';
     if (hex === link.guid) return;
-    if (this.#byGuid.get(link.guid) === link) this.#byGuid.delete(link.guid);
+    this.#releaseGuid(link);
     link.guid = hex;
+    if (hex === '') return;
     // The first owner of a GUID keeps it: a second neighbour cannot take it over.
-    if (hex !== '' && !this.#byGuid.has(hex)) this.#byGuid.set(hex, link);
+    if (this.#byGuid.has(hex)) this.#claimants.add(link);
+    else this.#byGuid.set(hex, link);
+  }
+
+  /** Passes the GUID on: a neighbour that came back owns it once its old link is found dead. */
+  #releaseGuid(link: Link): void {
+    this.#claimants.delete(link);
+    if (this.#byGuid.get(link.guid) !== link) return;
+    this.#byGuid.delete(link.guid);
+    for (const heir of this.#claimants) {
+      if (heir.guid !== link.guid) continue;
+      this.#claimants.delete(heir);
+      this.#byGuid.set(heir.guid, heir);
+      return;
+    }
   }
 
   #changeTable(link: Link, change: TableChange): void {

@@ -288,7 +288,8 @@ export class Edge implements LinkHost, DeliverySink {
     this.flushes.mark(link);
   }
 
-  onBye(_link: PeerLink, code: number): void {
+  onBye(link: PeerLink, code: number): void {
+    this.links.ending(link);
     this.counters.byes.set(code, (this.counters.byes.get(code) ?? 0) + 1);
   }
 

@@ -1,4 +1,7 @@
+import { ipv6FromText } from '@filbert/gnutella';
 import type { LinkRole, PeerLink } from './peer-link.ts';
+
+const IPV6_NETWORK_BYTES = 8;
 
 /** All links of the edge, and the counts and keys that admission asks for. */
 export class LinkRegistry {
@@ -12,6 +15,8 @@ export class LinkRegistry {
   readonly #byNetwork = new Map<string, number>();
   /** Peers that were let in and have not finished their handshake. */
   readonly #reserved = { leaf: 0, ultrapeer: 0 };
+  /** Links that were told to go and whose sockets are still open. */
+  readonly #ending = new Set<PeerLink>();
   #nextNumber = 1;
 
   get size(): number {
@@ -26,9 +31,16 @@ export class LinkRegistry {
     return this.#leaves;
   }
 
-  /** Leaves or ultrapeers with those on their way in. */
+  /** Leaves or ultrapeers with those on their way in, without those on their way out. */
   taken(role: LinkRole): number {
-    return this.#reserved[role] + (role === 'leaf' ? this.#leaves.size : this.#ultrapeers.size);
+    let taken = this.#reserved[role] + (role === 'leaf' ? this.#leaves.size : this.#ultrapeers.size);
+    for (const link of this.#ending) if (link.role === role) taken--;
+    return taken;
+  }
+
+  /** The link was told to go: its slot is free, though its socket may live on for seconds. */
+  ending(link: PeerLink): void {
+    if (this.#byNumber.has(link.number)) this.#ending.add(link);
   }
 
   /** A number for a new link, never used before in this run. */
@@ -78,6 +90,7 @@ export class LinkRegistry {
 
   remove(link: PeerLink): void {
     if (!this.#byNumber.delete(link.number)) return;
+    this.#ending.delete(link);
     (link.isUltrapeer ? this.#ultrapeers : this.#leaves).delete(link);
     this.#count(link, -1);
   }
@@ -96,8 +109,9 @@ function bump(counts: Map<string, number>, key: string, by: 1 | -1): void {
   else counts.delete(key);
 }
 
-/** The /24 of an IPv4 address, the first four groups of an IPv6 one. */
+/** The /24 of an IPv4 address, the /64 of an IPv6 one. */
 export function networkOf(ip: string): string {
-  if (!ip.includes(':')) return ip.slice(0, ip.lastIndexOf('.'));
-  return ip.split(':').slice(0, 4).join(':');
+  const ipv6 = ip.includes(':') ? ipv6FromText(ip) : undefined;
+  if (ipv6 !== undefined) return Buffer.from(ipv6).toString('hex', 0, IPV6_NETWORK_BYTES);
+  return ip.slice(0, ip.lastIndexOf('.'));
 }

@@ -1,4 +1,11 @@
-import { ReplayMark, unpackUint32, type EdgeSummary, type IngressBatch, type StateBatch } from '@filbert/contracts';
+import {
+  ReplayMark,
+  unpackUint32,
+  type EdgeSummary,
+  type IngressBatch,
+  type StateBatch,
+  type TableChange,
+} from '@filbert/contracts';
 import type { EdgeLinks, Link, LinkTable } from './link-table.ts';
 
 /** Missing heartbeats for this long drop an edge's links: three of one a second, and some slack. */
@@ -12,6 +19,14 @@ export const REPLAY_ASK_MS = 500;
 /** Edges that one shard follows; further ones are ignored. */
 export const MAX_EDGES = 256;
 
+/** What a replay says of a link without a table: one that this shard may still hold is gone. */
+const NO_TABLE: TableChange = {
+  bits: 0,
+  reset: true,
+  setSlots: new Uint8Array(0),
+  clearedSlots: new Uint8Array(0),
+};
+
 interface HeldBatch {
   readonly batch: IngressBatch;
   readonly until: number;
@@ -20,6 +35,8 @@ interface HeldBatch {
 
 interface Edge extends EdgeLinks {
   readonly links: Map<number, Link>;
+  /** The epoch that this one replaced: messages of it that are still under way change nothing. */
+  readonly epochBefore: number | undefined;
   /** Number of the last link record applied; meaningless while not synced. */
   applied: number;
   /** Whether every record up to `applied` has been applied. */
@@ -84,7 +101,9 @@ export class StateFollower {
         return;
       case ReplayMark.REPLAY_MARK_PART:
         if (!edge.replaying) return;
-        for (const record of batch.records) this.#options.links.apply(edge, record);
+        for (const record of batch.records) {
+          this.#options.links.apply(edge, record.table === undefined ? { ...record, table: NO_TABLE } : record);
+        }
         return;
       case ReplayMark.REPLAY_MARK_END:
         this.#endReplay(edge, batch);
@@ -187,12 +206,14 @@ export class StateFollower {
   #edgeOf(edgeId: string, epoch: number, fromTheStart: boolean): Edge | undefined {
     const known = this.#edges.get(edgeId);
     if (known?.epoch === epoch) return known;
+    if (known?.epochBefore === epoch) return undefined;
     if (known !== undefined) this.#remove(known);
     else if (this.#edges.size >= MAX_EDGES) return undefined;
     const edge: Edge = {
       edgeId,
       epoch,
       links: new Map(),
+      epochBefore: known?.epoch,
       applied: 0,
       synced: fromTheStart,
       replaying: false,
@@ -234,9 +255,9 @@ export class StateFollower {
       done();
       late = true;
     }
-    if (!late) return;
+    // A replay that is under way goes on, however many batches it is too late for.
+    if (!late || edge.replaying) return;
     edge.synced = false;
-    edge.replaying = false;
     this.#ask(edge);
   }
 

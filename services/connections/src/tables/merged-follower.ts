@@ -30,7 +30,7 @@ export class MergedFollower {
   #epoch = 0;
   #number = 0;
   #asking = false;
-  /** Patches made in the last round, for links that hold the same table. */
+  /** Patches that lead to the present table, for links that hold the same one. */
   #made = new Map<SlotSet | undefined, Buffer[]>();
 
   constructor(options: { readonly bus: Bus; readonly edgeId: string; readonly now: () => number }) {
@@ -103,6 +103,8 @@ export class MergedFollower {
   }
 
   #apply(change: MergedTable): void {
+    // They lead to the table before this one.
+    this.#made.clear();
     this.#table = applyDifference(
       change.full ? undefined : this.#table,
       change.bits,

@@ -1,11 +1,11 @@
 import { bootstrapConfig } from '@filbert/bootstrap';
 import { connectionsConfig } from '@filbert/connections';
+import { shareOption } from '@filbert/contracts';
 import {
   adminOption,
   controlOption,
   controlTokenOption,
   defineConfig,
-  filePath,
   hostPort,
   integer,
   list,
@@ -53,13 +53,7 @@ const upConfig = defineConfig({
     unit: 'processes',
     description: 'With --processes: transfers processes. Not in use yet.',
   }),
-  share: option({
-    flag: 'share',
-    env: 'FILBERT_SHARE',
-    schema: list(filePath()),
-    default: [],
-    description: 'Folders to share. Not in use yet.',
-  }),
+  share: shareOption,
   transfersListen: option({
     flag: 'transfers-listen',
     env: 'FILBERT_TRANSFERS_LISTEN',

@@ -1,5 +1,5 @@
 // Settings that several services share: each is one object, so that a process that runs several reads it once.
-import { integer, option, toggle } from '@filbert/kit';
+import { filePath, integer, list, option, toggle } from '@filbert/kit';
 
 /** Loopback and private addresses may be peers. */
 export const allowPrivateOption = option({
@@ -18,4 +18,22 @@ export const routerShardsOption = option({
   default: 1,
   unit: 'shards',
   description: 'Router shards that share the GUIDs.',
+});
+
+/** Where the services keep their databases. */
+export const dataOption = option({
+  flag: 'data',
+  env: 'FILBERT_DATA',
+  schema: filePath(),
+  default: './data',
+  description: 'Folder for what must survive a restart: identity, known hosts, catalogue of shared files.',
+});
+
+/** Folders whose files are shared. */
+export const shareOption = option({
+  flag: 'share',
+  env: 'FILBERT_SHARE',
+  schema: list(filePath()),
+  default: [],
+  description: 'Folders to share.',
 });

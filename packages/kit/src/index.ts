@@ -8,3 +8,4 @@ export * from './rpc/index.ts';
 export * from './telemetry/index.ts';
 export * from './bus/index.ts';
 export * from './service-process/index.ts';
+export * from './sqlite/index.ts';

@@ -1,16 +1,10 @@
-import { allowPrivateOption, routerShardsOption } from '@filbert/contracts';
-import { defineConfig, filePath, hostPort, list, option, parsedText, type ConfigOf } from '@filbert/kit';
+import { allowPrivateOption, dataOption, routerShardsOption } from '@filbert/contracts';
+import { defineConfig, hostPort, list, option, parsedText, type ConfigOf } from '@filbert/kit';
 import { formatSeeds, parseSeeds, SEEDS_ALLOWED } from './seeds.ts';
 
 /** Settings of the bootstrap service. */
 export const bootstrapConfig = defineConfig({
-  data: option({
-    flag: 'data',
-    env: 'FILBERT_DATA',
-    schema: filePath(),
-    default: './data',
-    description: 'Folder for what must survive a restart: identity and known hosts.',
-  }),
+  data: dataOption,
   connect: option({
     flag: 'connect',
     env: 'FILBERT_CONNECT',

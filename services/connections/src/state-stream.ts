@@ -9,12 +9,16 @@ import {
 } from '@filbert/contracts';
 import type { Bus } from '@filbert/kit';
 
-/** A message of the state stream is sent when its tables hold this many bytes. */
+/** A message of the state stream holds at most this many bytes. */
 const MESSAGE_BYTES = 256 * 1024;
 /** Records of one message at most. */
 const MESSAGE_RECORDS = 512;
 /** A replay works this long before it lets other work in, ms. */
 const SLICE_MS = 5;
+/** What a record takes beside its table, at most: its address is the longest part. */
+const RECORD_BYTES = 192;
+/** What a message takes beside its records, at most. */
+const ENVELOPE_BYTES = 256;
 
 /** A link whose facts the stream can tell. */
 export interface DescribedLink {
@@ -102,11 +106,12 @@ export class StateStream {
 
   #add(record: LinkRecord): void {
     if (this.#closed) return;
+    const bytes = recordBytes(record);
+    if (isFull(this.#pending.length, this.#pendingBytes + bytes)) this.flush();
     if (this.#pending.length === 0) setImmediate(() => this.flush());
     this.#pending.push(record);
     this.#number = (this.#number + 1) >>> 0;
-    this.#pendingBytes += tableBytes(record);
-    if (this.#pendingBytes >= MESSAGE_BYTES || this.#pending.length >= MESSAGE_RECORDS) this.flush();
+    this.#pendingBytes += bytes;
   }
 
   #replaySlice(links: DescribedLink[], from: number): void {
@@ -125,13 +130,14 @@ export class StateStream {
       for (let i = 0; i < Math.max(1, changes.length); i++) {
         const record = link.describe();
         record.table = changes[i];
-        records.push(record);
-        bytes += tableBytes(record);
-        if (bytes >= MESSAGE_BYTES || records.length >= MESSAGE_RECORDS) {
+        const more = recordBytes(record);
+        if (records.length > 0 && isFull(records.length, bytes + more)) {
           this.#publish(this.#number, records, ReplayMark.REPLAY_MARK_PART);
           records = [];
           bytes = 0;
         }
+        records.push(record);
+        bytes += more;
       }
     }
     if (records.length > 0) this.#publish(this.#number, records, ReplayMark.REPLAY_MARK_PART);
@@ -159,6 +165,12 @@ export class StateStream {
   }
 }
 
-function tableBytes(record: LinkRecord): number {
-  return 64 + (record.table === undefined ? 0 : record.table.setSlots.length + record.table.clearedSlots.length);
+/** Whether a message of so many records has no room for one more, with which it would hold `bytes`. */
+function isFull(records: number, bytes: number): boolean {
+  return records >= MESSAGE_RECORDS || bytes + ENVELOPE_BYTES > MESSAGE_BYTES;
+}
+
+function recordBytes(record: LinkRecord): number {
+  const table = record.table === undefined ? 0 : record.table.setSlots.length + record.table.clearedSlots.length;
+  return RECORD_BYTES + table;
 }

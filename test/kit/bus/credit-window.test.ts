@@ -30,6 +30,7 @@ describe('bus: credit window', () => {
     assert.equal(window.pressure(10_000), 0.5);
     assert.equal(window.pressure(10_150), 0.75);
     assert.equal(window.pressure(10_199.9) < 1, true);
+    trySend(window, 1, 10_199);
     assert.equal(trySend(window, 1, 10_200), false);
     const many = new CreditWindow({ epoch: 1 });
     for (let i = 0; i < RING; i++) assert.equal(trySend(many, 1, 0), true);
@@ -46,6 +47,19 @@ describe('bus: credit window', () => {
     window.reported(1, RING + passedAtMs.length);
     assert.equal(window.outstandingBytes, 0);
     assert.equal(window.pressure(1000), 0);
+  });
+
+  it('has no pressure when a message may pass without credit, so that who sheds by pressure sends it', () => {
+    const window = new CreditWindow({ epoch: 1, maxOutstandingMs: 250 });
+    trySend(window, 1, 0);
+    const passedAtMs: number[] = [];
+    for (let nowMs = 0; nowMs < 1000; nowMs += 5) {
+      if (nowMs > 125 && window.pressure(nowMs) < 0.5 && trySend(window, 1, nowMs)) passedAtMs.push(nowMs);
+    }
+    assert.deepEqual(passedAtMs, [250, 350, 450, 550, 650, 750, 850, 950]);
+    window.reported(1, 9);
+    assert.equal(window.pressure(1000), 0);
+    assert.equal(window.outstandingBytes, 0);
   });
 
   it('probes not while reports come, even those that free nothing', () => {

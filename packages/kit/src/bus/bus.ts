@@ -62,7 +62,8 @@ export type SendResult = 'sent' | 'no-credit' | 'disconnected' | 'too-large';
 export interface StreamWriter<T extends Sequenced> {
   /**
    * Share of the credit in use, from 0; at 1 or above `send` refuses. Callers shed by class from lower values on.
-   * A writer that stays refused lets one message through every 100 ms, so that a reader that came back can free it.
+   * A writer without credit lets one message through every 100 ms, so that a reader that came back can free it, and says
+   * 0 when such a message is due.
    */
   pressure(): number;
   /**

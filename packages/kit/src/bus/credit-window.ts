@@ -41,7 +41,7 @@ export class CreditWindow {
   #bytes = 0;
   #next: number;
   #last = 0;
-  /** When a message may pass without credit; 0 while none was refused since the last sign of life. */
+  /** When a message may pass without credit; 0 while none was sent or refused since the last sign of life. */
   #probeAtMs = 0;
 
   constructor(options: CreditWindowOptions) {
@@ -60,25 +60,26 @@ export class CreditWindow {
     return this.#next;
   }
 
-  /** Share of the credit in use: of the bytes, of the age of the oldest message or of the messages, whichever is most. */
+  /**
+   * Share of the credit in use: of the bytes, of the age of the oldest message or of the messages, whichever is most. 0 also
+   * when a message may pass without credit: callers that shed by pressure would otherwise never send the one that finds out
+   * whether there is a reader again.
+   */
   pressure(nowMs: number): number {
-    if (this.#count === 0) return 0;
-    const age = nowMs - (this.#times[this.#head] ?? nowMs);
-    return Math.max(this.#bytes / this.#maxBytes, age / this.#maxMs, this.#count / OUTSTANDING_MESSAGES);
+    const used = this.#used(nowMs);
+    if (used < 1) return used;
+    if (this.#probeAtMs === 0) this.#probeAtMs = nowMs + PROBE_INTERVAL_MS;
+    return nowMs >= this.#probeAtMs ? 0 : used;
   }
 
   /**
-   * Whether a message of `bytes` bytes may be sent now: there is credit, or none came free for so long that one message
-   * shall find out whether there is a reader again.
+   * Whether a message of `bytes` bytes may be sent now: there is credit, or nothing was sent and heard for so long that one
+   * message shall find out whether there is a reader again.
    */
   admits(bytes: number, nowMs: number): boolean {
-    if (this.#count === 0 || (this.#bytes + bytes <= this.#maxBytes && this.pressure(nowMs) < 1)) {
-      this.#probeAtMs = 0;
-      return true;
-    }
-    const probe = this.#probeAtMs !== 0 && nowMs >= this.#probeAtMs;
-    if (probe || this.#probeAtMs === 0) this.#probeAtMs = nowMs + PROBE_INTERVAL_MS;
-    return probe;
+    if (this.#count === 0 || (this.#bytes + bytes <= this.#maxBytes && this.#used(nowMs) < 1)) return true;
+    if (this.#probeAtMs === 0) this.#probeAtMs = nowMs + PROBE_INTERVAL_MS;
+    return nowMs >= this.#probeAtMs;
   }
 
   /** Notes that the message `nextNumber` of `bytes` bytes was sent. */
@@ -91,6 +92,7 @@ export class CreditWindow {
     this.#sizes[at] = full ? (this.#sizes[at] ?? 0) + bytes : bytes;
     if (!full) this.#times[at] = nowMs;
     this.#bytes += bytes;
+    this.#probeAtMs = nowMs + PROBE_INTERVAL_MS;
     this.#last = this.#next;
     this.#next = successor(this.#next);
   }
@@ -112,5 +114,11 @@ export class CreditWindow {
     this.#count = 0;
     this.#bytes = 0;
     this.#probeAtMs = 0;
+  }
+
+  #used(nowMs: number): number {
+    if (this.#count === 0) return 0;
+    const age = nowMs - (this.#times[this.#head] ?? nowMs);
+    return Math.max(this.#bytes / this.#maxBytes, age / this.#maxMs, this.#count / OUTSTANDING_MESSAGES);
   }
 }

@@ -6,6 +6,7 @@ import {
   ReplayMark,
   StateBatch,
   unpackUint32,
+  type LinkRecord,
   type TableChange,
 } from '@filbert/contracts';
 import { createInProcessBus, type Bus } from '@filbert/kit';
@@ -33,7 +34,7 @@ class SomeLink implements DescribedLink {
     this.number = number;
   }
 
-  describe() {
+  describe(): LinkRecord {
     this.described++;
     this.onDescribe?.();
     return { ...emptyLinkRecord(this.number), kind: 1, address: '255.255.255.255:65535', hopsFlow: this.hopsFlow };

@@ -111,6 +111,8 @@ export class FrameBench implements LinkHost {
   readonly budget = new CompressionBudget(2 ** 30);
   readonly allowPrivate: boolean;
   ultrapeers: string[] = [];
+  /** Told of every link that has something to send. */
+  onDirty: (link: PeerLink) => void = () => undefined;
   free = { leaves: 10, ultrapeers: 10 };
   facts = someFacts();
   readonly #reporter: HostReporter;
@@ -169,6 +171,7 @@ export class FrameBench implements LinkHost {
   }
 
   markDirty(link: PeerLink): void {
+    this.onDirty(link);
     if (!this.#flushing.has(link)) return;
     link.dirty = true;
     setImmediate(() => {

@@ -27,6 +27,8 @@ export interface DialerOptions {
 export class Dialer {
   readonly #options: DialerOptions;
   readonly #dialling = new Set<string>();
+  /** Sockets that are not connected yet. */
+  readonly #connecting = new Set<Socket>();
   readonly #requested: string[] = [];
   #asking = false;
   #stopped = false;
@@ -41,6 +43,7 @@ export class Dialer {
 
   /** Dials `address` soon. @returns why not, where it will not */
   request(address: string): string | undefined {
+    if (this.#stopped) return 'the node is stopping';
     const parsed = parsePeerAddress(address);
     if (parsed === undefined) return `"${address}" is not an address of the form IP:PORT`;
     if (!isUsablePeerAddress(parsed, { allowPrivate: this.#options.allowPrivate })) {
@@ -64,9 +67,11 @@ export class Dialer {
     if (room > 0 && !this.#stopped) void this.#askFor(room);
   }
 
+  /** Gives up the dials under way, but for those whose handshake has begun. */
   stop(): void {
     this.#stopped = true;
     this.#requested.length = 0;
+    for (const socket of this.#connecting) socket.destroy();
   }
 
   async #askFor(wanted: number): Promise<void> {
@@ -95,29 +100,30 @@ export class Dialer {
     if (!isUsablePeerAddress(parsed, { allowPrivate: this.#options.allowPrivate })) return;
     this.#dialling.add(address);
     const socket = connect({ host: parsed.host, port: parsed.port, noDelay: true });
+    this.#connecting.add(socket);
     const free = (): void => {
       this.#dialling.delete(address);
     };
     const fail = (): void => {
       socket.destroy();
-      free();
       this.#options.onUnreachable(address);
+    };
+    // Whatever ends the dial before it is connected: failure, time-out or stop.
+    const ended = (): void => {
+      clearTimeout(timer);
+      this.#connecting.delete(socket);
+      free();
     };
     const timer = setTimeout(fail, CONNECT_TIMEOUT_MS);
     timer.unref();
-    socket.once('error', () => {
-      clearTimeout(timer);
-      fail();
-    });
+    socket.once('error', fail);
+    socket.once('close', ended);
     socket.once('connect', () => {
       clearTimeout(timer);
-      socket.removeAllListeners('error');
+      this.#connecting.delete(socket);
+      socket.off('close', ended);
+      socket.off('error', fail);
       socket.on('error', () => undefined);
-      if (this.#stopped) {
-        free();
-        socket.destroy();
-        return;
-      }
       this.#options.onConnected(socket, address, free);
     });
   }

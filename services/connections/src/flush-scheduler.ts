@@ -49,14 +49,20 @@ export class FlushScheduler {
     this.#now = now;
   }
 
+  /** The link has something to send; called again while it is `deferred`, for what came may not wait as long. */
   mark(link: PeerLink): void {
-    link.dirty = true;
-    if (link.queue.hasControl) {
-      this.#scheduleSoon(link);
-    } else if (link.deflatesOut && link.queue.bytes < DEFLATE_WAIT_BYTES) {
+    const urgent = link.queue.hasControl;
+    if (link.deflatesOut && !urgent && link.queue.bytes < DEFLATE_WAIT_BYTES) {
+      if (link.deferred) return;
+      link.dirty = true;
+      link.deferred = true;
       this.#deflated.push(link);
       this.#deflatedTimer ??= setTimeout(this.#flushDeflated, DEFLATE_WAIT_MS);
-    } else if (this.#coalescing && !link.isUltrapeer) {
+      return;
+    }
+    link.dirty = true;
+    link.deferred = false;
+    if (this.#coalescing && !link.isUltrapeer && !urgent) {
       this.#later.push(link);
       this.#laterTimer ??= setTimeout(this.#flushLater, COALESCE_MS);
     } else {
@@ -83,6 +89,7 @@ export class FlushScheduler {
   #flush(links: PeerLink[]): void {
     for (const link of links) {
       link.dirty = false;
+      link.deferred = false;
       link.flush();
     }
     this.flushes += links.length;

@@ -27,7 +27,7 @@ export class LinkDeflater {
     this.#stream.on('error', () => this.close());
   }
 
-  /** Whether a write is under way; a further one must wait for `onIdle`. */
+  /** Whether a write is under way: what else there is to send waits for `onIdle`, so that it is deflated together. */
   get busy(): boolean {
     return this.#busy;
   }

@@ -125,6 +125,8 @@ export class PeerLink implements FrameSink, DescribedLink {
   answeredFirstPing = false;
   /** In the list of links to flush. */
   dirty = false;
+  /** In the list of links that may wait for more before they are flushed. */
+  deferred = false;
   /** Since when the socket does not take more; undefined while it does. */
   blockedSince: number | undefined;
   readonly #socket: Socket;
@@ -212,7 +214,7 @@ export class PeerLink implements FrameSink, DescribedLink {
     if (this.#ending || this.#closed) return false;
     if (!this.queue.push(kind, bytes, start, end, ttl, hops)) return false;
     this.counters.messagesOut++;
-    if (!this.dirty) this.#host.markDirty(this);
+    if (!this.dirty || this.deferred) this.#host.markDirty(this);
     return true;
   }
 
@@ -224,7 +226,7 @@ export class PeerLink implements FrameSink, DescribedLink {
       return false;
     }
     this.counters.messagesOut++;
-    if (!this.dirty) this.#host.markDirty(this);
+    if (!this.dirty || this.deferred) this.#host.markDirty(this);
     return true;
   }
 
@@ -247,7 +249,7 @@ export class PeerLink implements FrameSink, DescribedLink {
     this.#ending = true;
     this.#endReason = `BYE ${code}: ${reason}`;
     this.#host.onBye(this, code);
-    if (!this.peer.bye || this.blockedSince !== undefined || this.#deflater?.busy === true) {
+    if (!this.peer.bye || this.blockedSince !== undefined) {
       this.#socket.destroy();
       return;
     }
@@ -306,7 +308,10 @@ export class PeerLink implements FrameSink, DescribedLink {
   #receive(chunk: Buffer): void {
     if (this.#ending) return;
     const fault = this.#splitter.push(chunk, this);
-    if (fault !== undefined) this.bye(fault.byeCode, describeFrameFault(fault));
+    if (fault === undefined) return;
+    // A BYE is never answered with one.
+    if (fault.mayBye) this.bye(fault.byeCode, describeFrameFault(fault));
+    else this.destroy(describeFrameFault(fault));
   }
 
   #flushDeflated(deflater: LinkDeflater): void {

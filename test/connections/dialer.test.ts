@@ -1,0 +1,166 @@
+import assert from 'node:assert/strict';
+import { createServer, type Server, type Socket } from 'node:net';
+import { hostsCandidates } from '@filbert/contracts';
+import { createInProcessBus, type Bus } from '@filbert/kit';
+import { Dialer, MAX_DIALS, type DialerOptions } from '../../services/connections/src/dialer.ts';
+import { EDGE_ID, turns } from '../support/frame-bench.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+describe('connections dialer', () => {
+  let bus: Bus;
+  let server: Server;
+  let port: number;
+  let accepted: Socket[];
+  let connected: { address: string; socket: Socket; done: () => void }[];
+  let unreachable: string[];
+  let asked: number[];
+  let candidates: string[];
+  let wanted: number;
+  let dialers: Dialer[];
+
+  beforeEach(async () => {
+    bus = createInProcessBus();
+    [accepted, connected, unreachable, asked, candidates, dialers] = [[], [], [], [], [], []];
+    wanted = 0;
+    server = createServer((socket) => {
+      socket.on('error', () => undefined);
+      accepted.push(socket);
+    });
+    await new Promise<void>((resolve) => server.listen(0, '0.0.0.0', resolve));
+    const address = server.address();
+    port = typeof address === 'object' && address !== null ? address.port : 0;
+    bus.respond(hostsCandidates, (request) => {
+      assert.equal(request.edgeId, EDGE_ID);
+      asked.push(request.wanted);
+      return { addresses: candidates };
+    });
+  });
+  afterEach(async () => {
+    for (const dialer of dialers) dialer.stop();
+    for (const { socket } of connected) socket.destroy();
+    for (const socket of accepted) socket.destroy();
+    server.close();
+    await bus.drain();
+  });
+
+  function dialer(options: Partial<DialerOptions> = {}): Dialer {
+    const made = new Dialer({
+      bus,
+      edgeId: EDGE_ID,
+      allowPrivate: true,
+      wanted: () => wanted,
+      isTaken: (address) => connected.some((one) => one.address === address),
+      onConnected: (socket, address, done) => connected.push({ socket, address, done }),
+      onUnreachable: (address) => unreachable.push(address),
+      ...options,
+    });
+    dialers.push(made);
+    return made;
+  }
+
+  /** Different addresses of the one listener. */
+  function hosts(count: number): string[] {
+    return Array.from({ length: count }, (_, i) => `127.0.0.${i + 2}:${port}`);
+  }
+
+  it('dials what it is asked for, once, and frees the dial when its handshake is over', async () => {
+    const one = dialer();
+    const [address = ''] = hosts(1);
+    assert.equal(one.request(address), undefined);
+    assert.equal(one.request(` ${address}`), undefined);
+    assert.equal(one.dialling, 1);
+    await waitFor('the connection', () => connected.length === 1);
+    assert.equal(one.dialling, 1, 'until the handshake is over');
+    connected[0]?.done();
+    assert.equal(one.dialling, 0);
+    assert.equal(one.request(address), `${address} is connected already`);
+    assert.equal(accepted.length, 1);
+  });
+
+  it('says why it will not dial an address', () => {
+    const strict = dialer({ allowPrivate: false });
+    assert.match(strict.request('example.org:6346') ?? '', /not an address of the form IP:PORT/);
+    assert.match(strict.request('10.0.0.1:6346') ?? '', /--allow-private/);
+    assert.match(strict.request('5.6.7.8:25') ?? '', /not an address of a peer/);
+    assert.equal(strict.dialling, 0);
+  });
+
+  it('has a bounded number of dials under way and of requests that wait', async () => {
+    const one = dialer();
+    const addresses = hosts(MAX_DIALS + 64);
+    for (const address of addresses) assert.equal(one.request(address), undefined);
+    assert.match(one.request(`127.0.1.1:${port}`) ?? '', /too many addresses wait/);
+    assert.equal(one.dialling, MAX_DIALS);
+    await waitFor('the connections', () => connected.length === MAX_DIALS);
+    await turns(5);
+    assert.equal(connected.length, MAX_DIALS);
+    connected[0]?.done();
+    one.tick();
+    await waitFor('the next', () => connected.length === MAX_DIALS + 1);
+  });
+
+  it('asks bootstrap for as many candidates as links are wanted, and dials them', async () => {
+    const one = dialer();
+    candidates = [...hosts(3), '5.6.7.8:25', 'rubbish'];
+    one.tick();
+    await turns();
+    assert.deepEqual(asked, [], 'none are wanted');
+    wanted = 3;
+    one.tick();
+    one.tick();
+    await waitFor('the connections', () => connected.length === 3);
+    assert.deepEqual(asked, [3], 'one request at a time');
+    one.tick();
+    await turns();
+    assert.deepEqual(asked, [3], 'those under way count');
+    wanted = 100;
+    one.tick();
+    await turns();
+    assert.deepEqual(asked, [3, MAX_DIALS - 3]);
+  });
+
+  it('does not trust bootstrap with more addresses than there is room for', async () => {
+    const one = dialer();
+    wanted = 2;
+    candidates = hosts(40);
+    one.tick();
+    await waitFor('the connections', () => connected.length === MAX_DIALS);
+    assert.equal(one.dialling, MAX_DIALS);
+  });
+
+  it('tells of a host that cannot be reached and frees the dial', async () => {
+    const one = dialer();
+    const closed = createServer();
+    await new Promise<void>((resolve) => closed.listen(0, '127.0.0.1', resolve));
+    const address = closed.address();
+    const gone = `127.0.0.1:${typeof address === 'object' && address !== null ? address.port : 0}`;
+    await new Promise((resolve) => closed.close(resolve));
+    assert.equal(one.request(gone), undefined);
+    await waitFor('the failure', () => unreachable.length === 1);
+    assert.deepEqual([unreachable, one.dialling, connected.length], [[gone], 0, 0]);
+  });
+
+  it('goes on when bootstrap is away', async () => {
+    const alone = createInProcessBus();
+    const one = dialer({ bus: alone });
+    wanted = 2;
+    one.tick();
+    await turns(5);
+    alone.respond(hostsCandidates, () => ({ addresses: hosts(1) }));
+    one.tick();
+    await waitFor('the connection', () => connected.length === 1);
+    await alone.drain();
+  });
+
+  it('gives up the dials under way when it is stopped, and begins none after', async () => {
+    const one = dialer();
+    for (const address of hosts(3)) one.request(address);
+    one.stop();
+    await waitFor('the end of the dials', () => one.dialling === 0);
+    assert.equal(one.request(`127.0.0.99:${port}`), 'the node is stopping');
+    wanted = 5;
+    one.tick();
+    await turns(10);
+    assert.deepEqual([connected, unreachable, asked], [[], [], []]);
+  });
+});

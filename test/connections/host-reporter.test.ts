@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict';
+import { HostOutcome, hostsSeen, type HostsSeen } from '@filbert/contracts';
+import { createInProcessBus, type Bus } from '@filbert/kit';
+import { HostReporter, MAX_HOSTS_PER_REPORT } from '../../services/connections/src/host-reporter.ts';
+import { EDGE_ID, turns } from '../support/frame-bench.ts';
+
+const { HOST_OUTCOME_LEARNED: LEARNED, HOST_OUTCOME_REFUSED: REFUSED } = HostOutcome;
+
+describe('connections host reporter', () => {
+  let bus: Bus;
+  let reports: HostsSeen[];
+
+  beforeEach(() => {
+    bus = createInProcessBus();
+    reports = [];
+    bus.subscribe(hostsSeen, (report) => reports.push(report));
+  });
+  afterEach(() => bus.drain());
+
+  it('tells what was noted in one message, each address and outcome once, and then nothing', async () => {
+    const reporter = new HostReporter({ bus, edgeId: EDGE_ID, allowPrivate: false });
+    reporter.note(' 5.6.7.8:6346', LEARNED, true);
+    reporter.note('5.6.7.8:6346', LEARNED, true);
+    reporter.note('5.6.7.8:6346', REFUSED, true);
+    reporter.note('[2001:470::1]:6346', LEARNED, false);
+    reporter.flush();
+    reporter.flush();
+    await turns();
+    assert.deepEqual(reports, [
+      {
+        edgeId: EDGE_ID,
+        hosts: [
+          { address: '5.6.7.8:6346', outcome: LEARNED, ultrapeer: true },
+          { address: '5.6.7.8:6346', outcome: REFUSED, ultrapeer: true },
+          { address: '[2001:470::1]:6346', outcome: LEARNED, ultrapeer: false },
+        ],
+      },
+    ]);
+  });
+
+  it('tells no address that is no peer’s, and private ones only where they are allowed', async () => {
+    const bad = ['', 'example.org:6346', '5.6.7.8', '5.6.7.8:0', '5.6.7.8:25', '0.0.0.0:6346', '255.255.255.255:6346'];
+    const privates = ['127.0.0.1:6346', '10.1.2.3:6346', '192.168.1.1:6346', '[fe80::1]:6346'];
+    const strict = new HostReporter({ bus, edgeId: EDGE_ID, allowPrivate: false });
+    for (const address of [...bad, ...privates]) strict.note(address, LEARNED, true);
+    strict.flush();
+    const closed = new HostReporter({ bus, edgeId: EDGE_ID, allowPrivate: true });
+    for (const address of [...bad, ...privates]) closed.note(address, LEARNED, true);
+    closed.flush();
+    await turns();
+    assert.deepEqual(
+      reports.map(({ hosts }) => hosts.map(({ address }) => address)),
+      [privates],
+    );
+    assert.deepEqual([strict.refused, closed.refused], [bad.length + privates.length, bad.length]);
+  });
+
+  it('keeps a bounded number between two messages and drops what comes behind', async () => {
+    const reporter = new HostReporter({ bus, edgeId: EDGE_ID, allowPrivate: false });
+    for (let i = 0; i < MAX_HOSTS_PER_REPORT + 10; i++) reporter.note(`5.6.${i >> 8}.${i & 255}:6346`, LEARNED, true);
+    reporter.note('5.6.0.1:6346', LEARNED, false);
+    reporter.flush();
+    await turns();
+    assert.equal(reports[0]?.hosts.length, MAX_HOSTS_PER_REPORT);
+    assert.equal(reporter.refused, 10);
+  });
+});

@@ -125,7 +125,13 @@ describe('filbert up --processes: a running node', function () {
         await leaf.peer.nextOf('query', guid);
         const { ip, port } = leaf.peer.local;
         const serventGuid = leaf.peer.serventGuid;
-        leaf.peer.sendHit({ queryGuid: guid, ip, port, serventGuid, records: [{ index: 1, size: 2, name: leaf.word }] });
+        leaf.peer.sendHit({
+          queryGuid: guid,
+          ip,
+          port,
+          serventGuid,
+          records: [{ index: 1, size: 2, name: leaf.word }],
+        });
         await ultrapeer.peer.nextOf('hit', guid);
       }
     }
@@ -195,12 +201,10 @@ describe('filbert up --processes: a running node', function () {
   it('starts a killed connections process again; only its own peers notice', async () => {
     const [first, second] = leaves;
     assert.ok(first !== undefined && second !== undefined);
-    const lost = await waitFor('a connections process to be killed', async () => {
-      const [victim] = node.childrenLike('services/connections');
-      assert.ok(victim !== undefined);
-      await killChild(victim);
-      return Promise.race([first, second].map(({ peer, edgeId }) => peer.waitClosed().then(() => edgeId)));
-    });
+    const [victim] = node.childrenLike('services/connections');
+    assert.ok(victim !== undefined);
+    await killChild(victim);
+    const lost = await Promise.race([first, second].map(({ peer, edgeId }) => peer.waitClosed().then(() => edgeId)));
     const isLost = ({ edgeId }: Placed): boolean => edgeId === lost;
     for (const { peer } of [...leaves, ...ultrapeers].filter(isLost)) await peer.waitClosed();
     for (const { peer } of [...leaves, ...ultrapeers].filter((placed) => !isLost(placed))) await peer.pingBarrier();

@@ -16,6 +16,7 @@ export class RawPeerServer<Peer extends { close: () => Promise<void> }> {
   readonly #waiting: Peer[] = [];
   readonly #sockets = new Set<Socket>();
   readonly #dialled = new Signal();
+  #closed = false;
 
   /** Takes a server that listens, and what shakes hands on a socket. */
   constructor(server: Server, shakeHands: (socket: Socket) => Promise<Peer>) {
@@ -54,6 +55,7 @@ export class RawPeerServer<Peer extends { close: () => Promise<void> }> {
     for (;;) {
       const peer = this.#waiting.shift();
       if (peer !== undefined) return peer;
+      if (this.#closed) throw new Error(`raw peer: ${this.address} was closed`);
       const leftMs = deadline - Date.now();
       if (leftMs <= 0) throw new Error(`raw peer: the node did not dial ${this.address} within ${timeoutMs} ms`);
       await this.#dialled.wait(leftMs);
@@ -62,6 +64,8 @@ export class RawPeerServer<Peer extends { close: () => Promise<void> }> {
 
   /** Stops listening and ends every link accepted here. */
   async close(): Promise<void> {
+    this.#closed = true;
+    this.#dialled.notify();
     for (const peer of this.#peers) await peer.close();
     for (const socket of this.#sockets) socket.destroy();
     await new Promise((resolve) => this.#server.close(resolve));

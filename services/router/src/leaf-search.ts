@@ -144,8 +144,8 @@ export class LeafSearches {
     }
     if (best === undefined) return false;
     search.asked.add(best.serial);
-    const limited = best.maxTtl > 0 && best.maxTtl < ttl ? best.maxTtl : ttl;
-    const sent = this.#outbox.sendQuery(this.#outbox.nextFrameId(), frame, 0, frame.length, limited, HOPS, best);
+    const id = this.#outbox.nextFrameId();
+    const sent = this.#outbox.sendQuery(id, frame, 0, frame.length, best.limitTtl(ttl), HOPS, best);
     if (sent) this.#counters.queryDeliveries++;
     return true;
   }

@@ -41,6 +41,11 @@ export class Link {
     this.edge = edge;
   }
 
+  /** `ttl`, cut to the most that the neighbour takes (X-Max-TTL). */
+  limitTtl(ttl: number): number {
+    return this.maxTtl > 0 && this.maxTtl < ttl ? this.maxTtl : ttl;
+  }
+
   /** Leaves and the node's own library get a query only where their table matches. */
   get isFiltered(): boolean {
     return this.kind === LinkKind.LINK_KIND_LEAF || this.kind === LinkKind.LINK_KIND_LIBRARY;

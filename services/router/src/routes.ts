@@ -23,13 +23,22 @@ export const QueryColumn = {
   results: WAYS_PER_QUERY,
   highestTtl: WAYS_PER_QUERY + 1,
   extensions: WAYS_PER_QUERY + 2,
+  /** The highest TTL that came over each way, one byte a way. */
+  wayTtls: WAYS_PER_QUERY + 3,
 };
 
-/** Routes of queries by message GUID: ways back (link serials), records routed, highest TTL seen, extensions sent on. */
+/** Columns of a servent's route. */
+export const ServentColumn = {
+  ways: 0,
+  /** When the servent's own shard was taught last, s. */
+  taughtAt: WAYS_PER_SERVENT,
+};
+
+/** Routes of queries by message GUID: ways back (link serials), records routed, TTLs seen, extensions sent on. */
 export function createQueryRoutes(now: () => number): GuidTable {
   return new GuidTable({
     maxEntries: MAX_QUERY_ROUTES,
-    width: WAYS_PER_QUERY + 3,
+    width: WAYS_PER_QUERY + 4,
     generationMs: QUERY_ROUTE_MS,
     now,
   });
@@ -37,24 +46,36 @@ export function createQueryRoutes(now: () => number): GuidTable {
 
 /** Ways to servents by servent GUID, learned from hits (docs/protocol/02 §8). */
 export function createPushRoutes(now: () => number): GuidTable {
-  return new GuidTable({ maxEntries: MAX_PUSH_ROUTES, width: WAYS_PER_SERVENT, generationMs: PUSH_ROUTE_MS, now });
+  return new GuidTable({
+    maxEntries: MAX_PUSH_ROUTES,
+    width: WAYS_PER_SERVENT + 1,
+    generationMs: PUSH_ROUTE_MS,
+    now,
+  });
 }
 
-/** GUIDs of PUSH messages seen. */
+/** GUIDs of PUSH messages seen, each with the link (serial) that it came over. */
 export function createSeenPushes(now: () => number): GuidTable {
   return new GuidTable({ maxEntries: MAX_SEEN_PUSHES, width: 1, generationMs: SEEN_PUSH_MS, now });
 }
 
-/** Adds `serial` as a further way back of a query; does nothing where it is known or the list is full. */
-export function addWay(routes: GuidTable, handle: number, serial: number): void {
+/**
+ * Notes that `serial` sent the query with this TTL: a further way back, unless the list is full (docs/protocol/06 §1).
+ * @param ttl 0 … 255, as it came
+ * @returns whether that link had sent it with this TTL or a higher one before
+ */
+export function noteWay(routes: GuidTable, handle: number, serial: number, ttl: number): boolean {
+  const ttls = routes.get(handle, QueryColumn.wayTtls);
   for (let i = 0; i < WAYS_PER_QUERY; i++) {
     const way = routes.get(handle, QueryColumn.ways + i);
-    if (way === serial) return;
-    if (way === 0) {
-      routes.set(handle, QueryColumn.ways + i, serial);
-      return;
-    }
+    if (way !== 0 && way !== serial) continue;
+    const shift = i << 3;
+    if (way === serial && ((ttls >>> shift) & 0xff) >= ttl) return true;
+    routes.set(handle, QueryColumn.ways + i, serial);
+    routes.set(handle, QueryColumn.wayTtls, (ttls & ~(0xff << shift)) | (ttl << shift));
+    return false;
   }
+  return false;
 }
 
 /**

@@ -18,12 +18,14 @@ import { LeafSearches } from './leaf-search.ts';
 import { LinkTable, type EdgeLinks, type Link } from './link-table.ts';
 import { Outbox, type EgressWriter } from './outbox.ts';
 import {
-  addWay,
   createPushRoutes,
   createQueryRoutes,
   createSeenPushes,
   learnWay,
+  noteWay,
+  QUERY_ROUTE_MS,
   QueryColumn,
+  ServentColumn,
   WAYS_PER_QUERY,
   WAYS_PER_SERVENT,
 } from './routes.ts';
@@ -38,6 +40,10 @@ export const MAX_RECORDS_PER_QUERY = 1_000;
 const MAX_HIT_TTL = 16;
 /** "What's New" is sent on at most this many hops (docs/protocol/06 §2). */
 const MAX_WHATS_NEW_HOPS = 2;
+/** Fixed part of a PUSH (docs/protocol/02 §8). */
+const PUSH_BYTES = 26;
+/** The shard of a servent is told again of a way that did not change after this time: it may have been restarted. */
+const TEACH_AGAIN_S = 30;
 const LEAF_TTL = 1;
 const MAX_HOPS = 255;
 
@@ -67,10 +73,12 @@ export class RouterShard {
   readonly #seenPushes;
   readonly #scanner = new QueryScanner();
   readonly #summary = newQueryHitSummary();
+  readonly #startedAt: number;
   #columns = new Uint32Array(0);
 
   constructor(options: RouterShardOptions) {
     this.#options = options;
+    this.#startedAt = options.now();
     this.#queries = createQueryRoutes(options.now);
     this.#pushWays = createPushRoutes(options.now);
     this.#seenPushes = createSeenPushes(options.now);
@@ -157,12 +165,13 @@ export class RouterShard {
     // The reply to a query that came from too far could not get back, unless it goes out of band.
     if (hopsIn > MAX_TTL && !scanner.outOfBand) return this.#drop('hops-exceeded');
     const handle = this.#queries.insert(bytes, start);
-    this.#queries.set(handle, QueryColumn.ways, from.serial);
-    this.#queries.set(handle, QueryColumn.highestTtl, ttlIn);
+    noteWay(this.#queries, handle, from.serial, bytes[start + TTL_OFFSET] as number);
+    // What we search for ourselves with TTLs of our own is never sent on when it comes back.
+    this.#queries.set(handle, QueryColumn.highestTtl, from.kind === LinkKind.LINK_KIND_ULTRAPEER ? ttlIn : MAX_TTL);
     const id = this.outbox.nextFrameId();
     const hops = hopsIn + 1;
     if (scanner.whatsNew) {
-      if (hops <= MAX_WHATS_NEW_HOPS) this.#sendWhatsNew(id, bytes, start, end, from, ttlIn - 1, hops);
+      this.#sendWhatsNew(id, bytes, start, end, from, hops <= MAX_WHATS_NEW_HOPS ? ttlIn - 1 : 0, hops);
       return;
     }
     this.#sendToMatchingLeaves(id, bytes, start, end, from, hops);
@@ -176,25 +185,21 @@ export class RouterShard {
   /** A query seen before goes on only with a higher TTL, and never to leaves again (docs/protocol/README.md). */
   #seenBefore(bytes: Uint8Array, start: number, end: number, from: Link, known: number, ttlIn: number): void {
     const routes = this.#queries;
+    // From another link it is a second way back, and a higher TTL is a probe's extension: neither speaks against it.
+    if (noteWay(routes, known, from.serial, bytes[start + TTL_OFFSET] as number)) from.duplicates++;
     const extensions = routes.get(known, QueryColumn.extensions);
     const higher = ttlIn > routes.get(known, QueryColumn.highestTtl);
     if (!higher || extensions >= MAX_EXTENSIONS || from.kind !== LinkKind.LINK_KIND_ULTRAPEER) {
-      this.#drop('duplicate');
-      for (let i = 0; i < WAYS_PER_QUERY; i++) {
-        // Only a repetition by the same link speaks against it; from another it is a second way back.
-        if (routes.get(known, QueryColumn.ways + i) === from.serial) {
-          from.duplicates++;
-          return;
-        }
-      }
-      addWay(routes, known, from.serial);
-      return;
+      return this.#drop('duplicate');
     }
+    const scanner = this.#scanner;
+    if (scanner.scan(bytes, start + HEADER_BYTES, end) !== QueryDefect.none) {
+      from.bad++;
+      return this.#drop('malformed');
+    }
+    if (scanner.whatsNew) return this.#drop('duplicate');
     routes.set(known, QueryColumn.highestTtl, ttlIn);
     routes.set(known, QueryColumn.extensions, extensions + 1);
-    addWay(routes, known, from.serial);
-    const scanner = this.#scanner;
-    if (scanner.scan(bytes, start + HEADER_BYTES, end) !== QueryDefect.none || scanner.whatsNew) return;
     const hops = (bytes[start + HOPS_OFFSET] as number) + 1;
     this.#sendToUltrapeers(this.outbox.nextFrameId(), bytes, start, end, from, ttlIn - 1, hops);
   }
@@ -231,7 +236,7 @@ export class RouterShard {
     const { wordHashes, wordCount, urnHashes, urnCount } = this.#scanner;
     for (const link of this.links.ultrapeers) {
       if (link === from || hops >= link.hopsFlow) continue;
-      const limited = link.maxTtl > 0 && link.maxTtl < ttl ? link.maxTtl : ttl;
+      const limited = link.limitTtl(ttl);
       if (
         limited === 1 &&
         link.table !== undefined &&
@@ -258,7 +263,7 @@ export class RouterShard {
       const isUltrapeer = link.kind === LinkKind.LINK_KIND_ULTRAPEER;
       if (isUltrapeer ? ttl < 1 && from.kind === LinkKind.LINK_KIND_ULTRAPEER : (link.table?.count ?? 0) === 0)
         continue;
-      const out = isUltrapeer ? Math.max(1, ttl) : LEAF_TTL;
+      const out = isUltrapeer ? link.limitTtl(Math.max(1, ttl)) : LEAF_TTL;
       if (this.outbox.sendQuery(id, bytes, start, end, out, hops, link)) this.counters.queryDeliveries++;
     }
   }
@@ -277,7 +282,8 @@ export class RouterShard {
     const routes = this.#queries;
     let route = routes.find(bytes, start);
     if (route < 0) {
-      from.bad++;
+      // A shard that was started again does not know the queries of the one before it: that is nobody's fault.
+      if (this.#options.now() - this.#startedAt >= QUERY_ROUTE_MS) from.bad++;
       return this.#drop('route-unknown');
     }
     const target = this.#wayBack(route, from);
@@ -309,24 +315,35 @@ export class RouterShard {
   }
 
   #learnServent(bytes: Uint8Array, at: number, from: Link): void {
-    if (!learnWay(this.#pushWays, bytes, at, from.serial)) return;
+    const changed = learnWay(this.#pushWays, bytes, at, from.serial);
     const owner = this.#options.shardMap.shardOf(bytes, at);
-    if (owner !== this.#options.shard) this.#options.teach(owner, bytes.slice(at, at + GUID_BYTES), from);
+    if (owner === this.#options.shard) return;
+    const handle = this.#pushWays.find(bytes, at);
+    const nowS = Math.floor(this.#options.now() / 1_000);
+    if (!changed && nowS - this.#pushWays.get(handle, ServentColumn.taughtAt) < TEACH_AGAIN_S) return;
+    this.#pushWays.set(handle, ServentColumn.taughtAt, nowS);
+    this.#options.teach(owner, new Uint8Array(bytes.subarray(at, at + GUID_BYTES)), from);
   }
 
   /** To the direct neighbour that owns the GUID, else along the way the servent's hits came (docs/protocol/02 §8). */
   #push(bytes: Uint8Array, start: number, end: number, from: Link): void {
     this.counters.pushes++;
     const payload = start + HEADER_BYTES;
+    if (end - payload < PUSH_BYTES) {
+      from.bad++;
+      return this.#drop('malformed');
+    }
     if (judgeServentGuid(bytes, payload) !== 'usable') {
       from.bad++;
       return this.#drop('servent-guid-refused');
     }
-    if (this.#seenPushes.find(bytes, start) >= 0) {
-      from.duplicates++;
+    const seen = this.#seenPushes.find(bytes, start);
+    if (seen >= 0) {
+      // Others send one PUSH along every way they know: only the same link's repetition speaks against it.
+      if (this.#seenPushes.get(seen, 0) === from.serial) from.duplicates++;
       return this.#drop('duplicate');
     }
-    this.#seenPushes.insert(bytes, start);
+    this.#seenPushes.set(this.#seenPushes.insert(bytes, start), 0, from.serial);
     const hopsIn = bytes[start + HOPS_OFFSET] as number;
     if (hopsIn >= MAX_HOPS) return this.#drop('hops-exceeded');
     const ttlIn = bytes[start + TTL_OFFSET] as number;

@@ -63,6 +63,7 @@ export async function metricsPage(): Promise<string> {
     if (service === 'node') parts.push(BUS);
     parts.push(metricTable(own));
   }
+  parts.push('\n## supervisor\n', SUPERVISOR);
   const rest = metrics.filter(({ name }) => !name.startsWith('filbert_'));
   parts.push('\n## Process\n', 'What Node and the operating system know of each process.\n', metricTable(rest));
   return `${parts.join('\n')}\n`;
@@ -72,6 +73,35 @@ const BUS = `\`bus_events_total\` counts what became of messages of the bus, by 
 docs/architecture.md, "The bus") and event: \`published\` and \`delivered\` went well; \`disconnected\`, \`no-credit\`,
 \`queue-full\`, \`too-large\`, \`undecodable\` and \`handler-error\` did not. Where each service is a process, each has its own:
 \`filbert_<service>_bus_events_total\`.
+`;
+
+/** By hand, since the supervisor cannot be made without starting processes; a test compares the names. */
+const SUPERVISOR = `Only with \`--processes\`. The supervisor gathers the metrics of its processes: each value then has a
+further label \`process\` (\`edge-0\`, \`router-0\`, \`bootstrap\`, \`supervisor\`), and nothing is summed.
+
+${markdownTable(
+  ['Name', 'Kind', 'Labels', 'Meaning'],
+  [
+    [
+      code('filbert_supervisor_children_up'),
+      'gauge',
+      '`kind`: bootstrap, router, connections',
+      'Service processes that live and do their work.',
+    ],
+    [
+      code('filbert_supervisor_child_restarts_total'),
+      'counter',
+      '`kind`: bootstrap, router, connections, nats',
+      'Processes started again after they had ended.',
+    ],
+    [
+      code('filbert_supervisor_metrics_missing_total'),
+      'counter',
+      '',
+      'Times that a process that lives did not tell its metrics.',
+    ],
+  ],
+)}
 `;
 
 function metricTable(metrics: readonly MetricJson[]): string {

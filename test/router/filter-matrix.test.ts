@@ -155,6 +155,13 @@ describe('FilterMatrix', () => {
     const again = columns.slice(1).map(() => shared.allocate());
     for (const column of again) shared.set(column, table);
     assert.deepEqual(candidates(shared, query(['alpha'])), columns);
+    shared.clear(2, table);
+    shared.release(2);
+    assert.equal(shared.allocate(), 2);
+    assert.deepEqual(
+      candidates(shared, query(['alpha'])),
+      columns.filter((column) => column !== 2),
+    );
     for (const column of columns) {
       shared.clear(column, table);
       shared.release(column);

@@ -102,8 +102,11 @@ describe('StateFollower', () => {
     world.live(3, goneRecord(2));
     world.live(2, recordOf(2), goneRecord(2), recordOf(5));
     assert.deepEqual(world.numbers(), [1, 5]);
-    world.live(4, recordOf(5));
+    world.live(1, recordOf(1, { hopsFlow: 0 }));
+    assert.equal(world.follower.find(EDGE, EPOCH)?.links.get(1)?.hopsFlow, 255);
     assert.deepEqual([world.asked, world.follower.settled], [[], true]);
+    world.live(6, recordOf(6));
+    assert.deepEqual(world.asked, [EDGE], 'they do not count twice: record 5 is missing');
   });
 
   it('router: a shard that starts late asks for a replay, and knows every link when it ends', () => {

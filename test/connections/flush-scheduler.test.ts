@@ -82,6 +82,9 @@ describe('connections flush scheduler', () => {
     assert.ok(link.send(OutClass.control, frame()));
     await turns(1);
     assert.equal(link.queue.bytes, 0);
+    // The stream takes the next only when it is through with this.
+    await waitFor('the deflated bytes', () => link.counters.bytesOut > 0);
+    await turns();
     relay(link);
     await turns(1);
     assert.equal(link.queue.bytes, 60);

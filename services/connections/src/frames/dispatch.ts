@@ -1,4 +1,12 @@
-import { Descriptor, FUNCTION_OFFSET, HOPS_OFFSET, isNullMessageGuid } from '@filbert/gnutella';
+import {
+  decodeBye,
+  Descriptor,
+  FUNCTION_OFFSET,
+  HEADER_BYTES,
+  HOPS_OFFSET,
+  isNullMessageGuid,
+  TTL_OFFSET,
+} from '@filbert/gnutella';
 import type { PeerLink } from '../link/peer-link.ts';
 import { dropBad, type EdgeContext } from './edge-context.ts';
 import { handlePing } from './ping.ts';
@@ -55,14 +63,22 @@ function handle(
     case Descriptor.STANDARD_VENDOR:
       return handleVendor(context, link, bytes, start, end);
     case Descriptor.BYE:
-      link.destroy('the peer said BYE');
-      return;
+      return handleBye(context, link, bytes, start, end);
     case Descriptor.HSEP:
       // Purely informational, and we did not announce it: neither used nor held against the peer.
       return;
     default:
       return dropBad(context, link, 'unknown-function');
   }
+}
+
+/** The link closes at once, without an answer (docs/protocol/02 §7). */
+function handleBye(context: EdgeContext, link: PeerLink, bytes: Buffer, start: number, end: number): void {
+  const hops = bytes[start + HOPS_OFFSET] as number;
+  const ttl = bytes[start + TTL_OFFSET] as number;
+  const bye = decodeBye(bytes, start + HEADER_BYTES, end, hops, ttl);
+  if (bye.ok) link.destroy(`the peer said BYE ${bye.value.code}`);
+  else dropBad(context, link, bye.reason === 'bad-hops-or-ttl' ? 'not-for-us' : 'malformed');
 }
 
 function describe(descriptor: number): string {

@@ -90,9 +90,15 @@ function answerRefill(
   }
   link.acceptPingsAfter = now + (link.isUltrapeer ? PING_THROTTLE_MS : LEAF_PING_THROTTLE_MS);
   const replyTtl = Math.min(hops + 1, MAX_TTL);
+  if (packs) {
+    // One pong with other hosts packed into it, instead of many.
+    sendOwnPong(context, link, guid, replyTtl, OutClass.pong, packedHosts(context, link));
+    link.answeredFirstPing = true;
+    return;
+  }
   const { leaves, ultrapeers } = context.freeSlots();
   if (!link.answeredFirstPing || leaves + ultrapeers > 0) {
-    sendOwnPong(context, link, guid, replyTtl, OutClass.pong, packs ? packedHosts(context, link) : []);
+    sendOwnPong(context, link, guid, replyTtl, OutClass.pong);
   }
   link.answeredFirstPing = true;
   for (const pong of context.pongs.choose(PONGS_PER_PING, link, ttl, !link.isUltrapeer)) {

@@ -32,6 +32,11 @@ export function handlePong(context: EdgeContext, link: PeerLink, bytes: Buffer, 
     return;
   }
   const text = formatPeerAddress(address);
+  const own = context.ownAddress(link);
+  if (own !== undefined && text === formatPeerAddress(own)) {
+    context.counters.framesDropped['unusable-address']++;
+    return;
+  }
   if (pong.isUltrapeer) context.hosts.note(text, HostOutcome.HOST_OUTCOME_LEARNED, true);
   const kept = Math.min(end, end - payload > MAX_CACHED_PAYLOAD_BYTES ? payload + PONG_BYTES : end);
   context.pongs.add({

@@ -67,7 +67,7 @@ function mayAnswerTo(context: EdgeContext, link: PeerLink, bytes: Buffer, start:
 
 /** Generic cell rate: a burst, then one each interval. */
 function takeQueryToken(link: PeerLink, now: number): boolean {
-  const due = Math.max(link.nextQueryAt, now - LEAF_QUERY_BURST * LEAF_QUERY_INTERVAL_MS);
+  const due = Math.max(link.nextQueryAt, now - (LEAF_QUERY_BURST - 1) * LEAF_QUERY_INTERVAL_MS);
   if (due > now) return false;
   link.nextQueryAt = due + LEAF_QUERY_INTERVAL_MS;
   return true;

@@ -41,6 +41,8 @@ export function handleVendor(context: EdgeContext, link: PeerLink, bytes: Buffer
     case 'PUSH_PROXY_REQUEST':
     case 'PUSH_PROXY_REQUEST_1':
       return onPushProxyRequest(context, link, bytes, start);
+    case 'PUSH_PROXY_CANCEL':
+      return onPushProxyCancel(context, link);
     default:
       // Known ones that we did not announce, and unknown ones: dropped in silence (docs/protocol/07 §1).
       context.counters.framesDropped['unknown-function']++;
@@ -79,7 +81,8 @@ function onPushProxyRequest(context: EdgeContext, link: PeerLink, bytes: Buffer,
   // A GUID that contradicts the handshake's is refused without an answer, as gtk-gnutella does.
   if (link.serventGuid.length > 0 && !Buffer.from(link.serventGuid).equals(guid)) return;
   if (link.serventGuid.length === 0) {
-    link.serventGuid = guid;
+    // A copy: the frame lies in a chunk that would else live as long as the link.
+    link.serventGuid = Uint8Array.from(guid);
     context.state.upsert(link);
   }
   const own = context.ownAddress(link);
@@ -87,4 +90,11 @@ function onPushProxyRequest(context: EdgeContext, link: PeerLink, bytes: Buffer,
   if (own !== undefined && ip !== undefined) {
     link.send(OutClass.control, encodePushProxyAck(guid, { ip, port: own.port }));
   }
+}
+
+/** A GUID that we know from the request alone is forgotten; that of the handshake stays the peer's. */
+function onPushProxyCancel(context: EdgeContext, link: PeerLink): void {
+  if (link.peer.guid !== undefined || link.serventGuid.length === 0) return;
+  link.serventGuid = new Uint8Array(0);
+  context.state.upsert(link);
 }

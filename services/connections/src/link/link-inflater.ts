@@ -19,9 +19,9 @@ export interface LinkInflaterOptions {
 export class LinkInflater {
   readonly #stream: Inflate;
   readonly #options: LinkInflaterOptions;
-  #in = 0;
+  /** Bytes that the stream had consumed when the present stretch began. */
+  #consumed = 0;
   #out = 0;
-  #waiting = false;
   #closed = false;
 
   constructor(options: LinkInflaterOptions) {
@@ -31,18 +31,13 @@ export class LinkInflater {
     this.#stream.on('error', () => this.#fault('Inflation error'));
     this.#stream.on('end', () => this.#fault('Deflated stream ended'));
     this.#stream.on('drain', () => {
-      this.#waiting = false;
       if (!this.#closed) options.onBusy(false);
     });
   }
 
   push(chunk: Buffer): void {
     if (this.#closed) return;
-    this.#in += chunk.length;
-    if (!this.#stream.write(chunk) && !this.#waiting) {
-      this.#waiting = true;
-      this.#options.onBusy(true);
-    }
+    if (!this.#stream.write(chunk)) this.#options.onBusy(true);
   }
 
   close(): void {
@@ -54,11 +49,13 @@ export class LinkInflater {
     if (this.#closed) return;
     this.#out += chunk.length;
     if (this.#out >= RATIO_WINDOW_BYTES) {
-      if (this.#out > this.#in * MAX_INFLATE_RATIO) {
+      // What was consumed, not what was pushed: a chunk may inflate over several stretches.
+      const consumed = this.#stream.bytesWritten - this.#consumed;
+      if (this.#out > consumed * MAX_INFLATE_RATIO) {
         this.#fault('Deflated stream inflates too much');
         return;
       }
-      this.#in = 0;
+      this.#consumed += consumed;
       this.#out = 0;
     }
     this.#options.onData(chunk);

@@ -1,0 +1,216 @@
+import assert from 'node:assert/strict';
+import { deflateSync } from 'node:zlib';
+import { applyDifference, type SlotSet } from '@filbert/gnutella';
+import { unpackUint32 } from '@filbert/contracts';
+import { expireResets, HALF_PATCH_MS, RESET_GRACE_MS } from '../../../services/connections/src/frames/qrp.ts';
+import type { PeerLink } from '../../../services/connections/src/link/peer-link.ts';
+import { FrameBench } from '../../support/frame-bench.ts';
+import { patchPayloads, resetPayload, type RawPatchForm } from '../../support/raw-table.ts';
+import { RAW_DESCRIPTOR } from '../../support/raw-wire.ts';
+
+describe('connections QRP', () => {
+  let bench: FrameBench;
+  let link: PeerLink;
+  /** The link's table as shards hold it: undefined is none. */
+  let held: SlotSet | undefined;
+
+  beforeEach(async () => {
+    bench = new FrameBench();
+    ({ link } = await bench.add('leaf'));
+    held = undefined;
+  });
+  afterEach(() => bench.stop());
+
+  function qrp(payload: Buffer, to = link): void {
+    bench.receive(to, { descriptor: RAW_DESCRIPTOR.qrp, payload });
+  }
+
+  function patch(set: number[], clear: number[] = [], form: RawPatchForm = {}, bits = 10): void {
+    for (const payload of patchPayloads(bits, set, clear, form)) qrp(payload);
+  }
+
+  /** Applies what shards were told; the number of records that were about a table. */
+  async function follow(): Promise<number> {
+    let changes = 0;
+    for (const { table } of await bench.takeRecords()) {
+      if (table === undefined) continue;
+      changes++;
+      const base = table.reset || held?.bits !== table.bits ? undefined : held;
+      held =
+        table.bits === 0
+          ? undefined
+          : applyDifference(base, table.bits, unpackUint32(table.setSlots), unpackUint32(table.clearedSlots));
+    }
+    return changes;
+  }
+
+  function slots(): number[] {
+    return [...(held?.slots() ?? [])];
+  }
+
+  function wait(ms: number): void {
+    bench.clock.advance(ms);
+    expireResets(bench.context);
+  }
+
+  it('a table reaches the shards when it is complete, and then its changes', async () => {
+    qrp(resetPayload(1024, 2));
+    assert.equal(await follow(), 0);
+    patch([1, 2, 1000], [], { slices: 3 });
+    assert.equal(await follow(), 1);
+    assert.deepEqual([held?.bits, slots()], [10, [1, 2, 1000]]);
+    patch([7], [2], { entryBits: 8, delta: 6, compress: false });
+    patch([8, 1], [], { entryBits: 1 });
+    await follow();
+    assert.deepEqual(slots(), [7, 8, 1000], 'a 1-bit patch flips');
+  });
+
+  it('an empty table is a table', async () => {
+    qrp(resetPayload(1024, 2));
+    patch([]);
+    assert.equal(await follow(), 1);
+    assert.deepEqual([held?.bits, held?.count], [10, 0]);
+  });
+
+  it('after a RESET the old table answers until the new one is complete', async () => {
+    qrp(resetPayload(1024, 2));
+    patch([1, 2, 3]);
+    await follow();
+    qrp(resetPayload(2048, 2));
+    const [first, second] = patchPayloads(11, [2, 2000], [], { slices: 2 });
+    assert.ok(first && second);
+    qrp(first);
+    wait(RESET_GRACE_MS - 1);
+    assert.equal(await follow(), 0);
+    qrp(second);
+    assert.equal(await follow(), 1);
+    assert.deepEqual([held?.bits, slots()], [11, [2, 2000]]);
+    wait(RESET_GRACE_MS);
+    assert.equal(await follow(), 0, 'the grace ended with the new table');
+  });
+
+  it('after a bare RESET there is no table 60 s later, and only then', async () => {
+    qrp(resetPayload(1024, 2));
+    patch([1, 2, 3]);
+    await follow();
+    qrp(resetPayload(1024, 2));
+    wait(RESET_GRACE_MS - 1);
+    assert.equal(await follow(), 0);
+    wait(1);
+    assert.equal(await follow(), 1);
+    assert.equal(held, undefined);
+    wait(RESET_GRACE_MS);
+    assert.equal(await follow(), 0, 'told once');
+  });
+
+  it('a RESET every now and then does not prolong the grace', async () => {
+    qrp(resetPayload(1024, 2));
+    patch([1, 2, 3]);
+    await follow();
+    for (let i = 0; i < 6; i++) {
+      qrp(resetPayload(1024, 2));
+      wait(RESET_GRACE_MS / 6);
+    }
+    assert.equal(await follow(), 1);
+    assert.equal(held, undefined);
+  });
+
+  it('a slow patch that is still coming when the grace ends is taken when it is complete', async () => {
+    qrp(resetPayload(1024, 2));
+    patch([1, 2, 3]);
+    await follow();
+    qrp(resetPayload(1024, 2));
+    for (const payload of patchPayloads(10, [4, 5], [], { slices: 4, compress: false })) {
+      qrp(payload);
+      wait(20_000);
+    }
+    await follow();
+    assert.deepEqual(slots(), [4, 5]);
+    assert.equal(bench.byes.size, 0);
+    patch([6]);
+    await follow();
+    assert.deepEqual(slots(), [4, 5, 6]);
+  });
+
+  it('a patch that stops half-way is forgotten after 120 s, and the memory with it', async () => {
+    qrp(resetPayload(1024, 2));
+    patch([1, 2, 3]);
+    await follow();
+    const [first] = patchPayloads(10, [4], [], { slices: 2 });
+    assert.ok(first);
+    qrp(first);
+    wait(HALF_PATCH_MS - 1);
+    assert.ok(link.tables.receiving);
+    wait(1);
+    assert.ok(!link.tables.receiving);
+    patch([9]);
+    await follow();
+    assert.deepEqual(slots(), [1, 2, 3, 9], 'the table before it is the base of the next');
+  });
+
+  describe('faults end the link with BYE 413', () => {
+    const reset = resetPayload(1024, 2);
+    const [whole] = patchPayloads(10, [1], []);
+    const slices = patchPayloads(10, [1], [], { slices: 3, compress: false });
+    const patched = (change: (payload: Buffer) => void, payload: Buffer | undefined = whole): Buffer => {
+      const changed = Buffer.from(payload ?? []);
+      change(changed);
+      return changed;
+    };
+    const cases: Readonly<Record<string, Buffer[]>> = {
+      'a table length that is no power of two': [resetPayload(1000, 2)],
+      'a table length of zero': [resetPayload(0, 2)],
+      'a table length of 2^30': [resetPayload(2 ** 30, 2)],
+      'an infinity of zero': [resetPayload(1024, 0)],
+      'a patch without a table': [patched(() => undefined)],
+      'a sequence that starts at two': [reset, ...slices.slice(1)],
+      'a sequence with a gap': [reset, ...slices.filter((_, i) => i !== 1)],
+      'a sequence size of zero': [reset, patched((payload) => (payload[2] = 0))],
+      'an entry size of three bits': [reset, patched((payload) => (payload[4] = 3))],
+      'a compressor that nobody knows': [reset, patched((payload) => (payload[3] = 2))],
+      'an entry size that changes in the sequence': [
+        reset,
+        ...slices.map((payload, i) => (i === 1 ? patched((copy) => (copy[4] = 8), payload) : payload)),
+      ],
+      'garbled zlib data': [reset, patched((payload) => payload.fill(0x55, 5))],
+      'more entries than slots': [
+        reset,
+        Buffer.concat([Buffer.of(1, 1, 1, 1, 4), deflateSync(Buffer.alloc(16 * 2 ** 20))]),
+      ],
+      'fewer entries than slots': [reset, Buffer.of(1, 1, 1, 0, 4, 0, 0, 0)],
+    };
+    for (const [name, payloads] of Object.entries(cases)) {
+      it(name, async () => {
+        for (const payload of payloads) qrp(payload);
+        assert.equal(bench.byes.get(link.number), 413);
+        await follow();
+        assert.equal(held, undefined);
+      });
+    }
+  });
+
+  it('messages that are too short or of no known kind are dropped, not more', () => {
+    for (const payload of [Buffer.alloc(0), Buffer.of(7, 1, 2), Buffer.of(0, 0, 4, 0, 0), Buffer.of(1, 1, 1)])
+      qrp(payload);
+    assert.equal(bench.byes.size, 0);
+    assert.equal(link.counters.bad, 4);
+  });
+
+  it('comes from ultrapeers that route by tables, and from no others', async () => {
+    const { link: routes } = await bench.add('ultrapeer');
+    const { link: floods } = await bench.add('ultrapeer', { headers: { 'X-Ultrapeer-Query-Routing': null } });
+    for (const one of [routes, floods]) {
+      qrp(resetPayload(1024, 2), one);
+      for (const payload of patchPayloads(10, [1], [])) qrp(payload, one);
+    }
+    assert.equal(routes.table?.count, 1);
+    assert.equal(floods.table, undefined);
+    assert.deepEqual([floods.counters.bad, bench.counters.framesDropped['not-for-us']], [2, 2]);
+  });
+
+  it('that may cross a link is dropped', () => {
+    bench.receive(link, { descriptor: RAW_DESCRIPTOR.qrp, ttl: 2, payload: resetPayload(1024, 2) });
+    assert.equal(link.counters.bad, 1);
+    assert.equal(link.resetAt, undefined);
+  });
+});

@@ -36,7 +36,6 @@ describe('connections node view', () => {
       edgeId: EDGE_ID,
       now: () => clock.monotonic(),
       onPoll: () => polls++,
-      onFacts: () => undefined,
     });
   });
   afterEach(async () => {

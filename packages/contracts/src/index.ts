@@ -7,6 +7,7 @@ export * from './options.ts';
 export * from './version.ts';
 export * from './ingress-batch.ts';
 export * from './egress-batch.ts';
+export * from './edge/index.ts';
 export * from './gen/filbert/bus/v1/bus.ts';
 export * as connectionsV1 from './gen/filbert/connections/v1/connections.ts';
 export * as routerV1 from './gen/filbert/router/v1/router.ts';

@@ -19,7 +19,9 @@ import {
   forEachDelivery,
   forEachVerdict,
   HostOutcome,
+  Ingress,
   ShardMap,
+  StateStream,
   type DeliverySink,
   type EdgeControlReply,
   type EdgeControlRequest,
@@ -39,7 +41,6 @@ import { expireResets } from './frames/qrp.ts';
 import { greet } from './frames/greeting.ts';
 import { endGently, runHandshake } from './handshake-runner.ts';
 import { HostReporter } from './host-reporter.ts';
-import { Ingress } from './ingress.ts';
 import { KeepAlive } from './keep-alive.ts';
 import { CompressionBudget, type CompressionGrant } from './link/compression-budget.ts';
 import { LinkRegistry } from './link/link-registry.ts';
@@ -47,7 +48,6 @@ import { outClassOf } from './link/out-queue.ts';
 import { PeerLink, type LinkHost, type LinkRole } from './link/peer-link.ts';
 import { NodeView } from './node-view.ts';
 import { PongCache } from './pongs/pong-cache.ts';
-import { StateStream } from './state-stream.ts';
 import { MergedFollower } from './tables/merged-follower.ts';
 
 /** What peers see of us in handshakes: ultrapeers we aim at, and the TTL we take (docs/protocol/01 §4). */
@@ -140,7 +140,6 @@ export class Edge implements LinkHost, DeliverySink {
       edgeId,
       now,
       onPoll: () => this.#publishSummary(),
-      onFacts: () => undefined,
     });
     this.#dialer = new Dialer({
       bus,
@@ -199,8 +198,8 @@ export class Edge implements LinkHost, DeliverySink {
   }
 
   /** Waits for the node's facts, then takes part. @throws Error with a sentence where it cannot listen */
-  async start(): Promise<void> {
-    const facts = await this.view.start();
+  async start(signal?: AbortSignal): Promise<void> {
+    const facts = await this.view.start(signal);
     const { bus, edgeId, epoch } = this.#options;
     const map = new ShardMap(facts.shards, facts.shardMapVersion, facts.nodeSecret);
     const ingress = new Ingress({ bus, map, state: this.#state, edgeId, epoch });

@@ -1,11 +1,9 @@
-import { edgesPoll, edgesSummary, nodeFacts, nodeFactsRequest } from '@filbert/contracts';
+import { edgesPoll, edgesSummary, FactsFollower } from '@filbert/contracts';
 import type { EdgeSummary, NodeFacts } from '@filbert/contracts';
 import type { Bus, Subscription } from '@filbert/kit';
 
 /** Another edge that said nothing for this long is no longer counted. */
 const SUMMARY_LIFETIME_MS = 3_500;
-const FACTS_TIMEOUT_MS = 1_000;
-const FACTS_RETRY_MS = 250;
 
 /** What one edge knows of the rest of its node: the facts, and what the other edges hold. */
 export class NodeView {
@@ -15,9 +13,7 @@ export class NodeView {
   readonly #others = new Map<string, { summary: EdgeSummary; at: number }>();
   readonly #subscriptions: Subscription[] = [];
   readonly #onPoll: () => void;
-  readonly #onFacts: (facts: NodeFacts) => void;
-  #facts: NodeFacts | undefined;
-  #stopped = false;
+  readonly #facts: FactsFollower;
 
   constructor(options: {
     readonly bus: Bus;
@@ -25,41 +21,31 @@ export class NodeView {
     readonly now: () => number;
     /** Somebody wants our summary now. */
     readonly onPoll: () => void;
-    readonly onFacts: (facts: NodeFacts) => void;
   }) {
     this.#bus = options.bus;
     this.#edgeId = options.edgeId;
     this.#now = options.now;
     this.#onPoll = options.onPoll;
-    this.#onFacts = options.onFacts;
+    this.#facts = new FactsFollower({ bus: options.bus });
   }
 
   get facts(): NodeFacts | undefined {
-    return this.#facts;
+    return this.#facts.facts;
   }
 
   /** Follows the others, and waits until bootstrap has told the facts. */
-  async start(): Promise<NodeFacts> {
+  start(signal?: AbortSignal): Promise<NodeFacts> {
     this.#subscriptions.push(
-      this.#bus.subscribe(nodeFacts, (facts) => this.#take(facts)),
       this.#bus.subscribe(edgesPoll, () => this.#onPoll()),
       this.#bus.subscribe(edgesSummary, (summary) => {
         if (summary.edgeId !== this.#edgeId) this.#others.set(summary.edgeId, { summary, at: this.#now() });
       }),
     );
-    for (;;) {
-      if (this.#facts !== undefined) return this.#facts;
-      if (this.#stopped) throw new Error('stopped while waiting for the node facts');
-      try {
-        this.#take(await this.#bus.request(nodeFactsRequest, {}, { timeoutMs: FACTS_TIMEOUT_MS }));
-      } catch {
-        await new Promise((resolve) => setTimeout(resolve, FACTS_RETRY_MS));
-      }
-    }
+    return this.#facts.start(signal);
   }
 
   stop(): void {
-    this.#stopped = true;
+    this.#facts.stop();
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
   }
 
@@ -87,10 +73,5 @@ export class NodeView {
   heldElsewhere(address: string): boolean {
     for (const summary of this.others()) if (summary.ultrapeerAddresses.includes(address)) return true;
     return false;
-  }
-
-  #take(facts: NodeFacts): void {
-    this.#facts = facts;
-    this.#onFacts(facts);
   }
 }

@@ -53,7 +53,7 @@ export function createConnectionsService(
     control: connectionsControl(edge),
     component: {
       name: 'connections',
-      start: () => edge.start(),
+      start: (signal) => edge.start(signal),
       drain: () => edge.drain(),
       stop: () => edge.stop(),
     },

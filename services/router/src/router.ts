@@ -4,10 +4,10 @@ import {
   edgeEgress,
   edgesPoll,
   edgesSummary,
+  FactsFollower,
   forEachFrame,
   mergedTable,
   mergedTableRequest,
-  nodeFactsRequest,
   packed,
   routerIngress,
   routerLearn,
@@ -15,7 +15,6 @@ import {
   type IngressBatch,
   type Learned,
   type MergedTable,
-  type NodeFacts,
 } from '@filbert/contracts';
 import type { Bus, Logger, Subscription } from '@filbert/kit';
 import type { EdgeLinks, Link } from './link-table.ts';
@@ -31,8 +30,6 @@ const SETTLE_MS = 2_500;
 /** A tick later than this means that this process stood still. */
 const STALL_MS = 1_000;
 const CONTROL_TIMEOUT_MS = 1_000;
-const FACTS_TIMEOUT_MS = 1_000;
-const FACTS_RETRY_MS = 100;
 /** Servent GUIDs taught to another shard in one message, and kept for it at most. */
 const MAX_LEARNED = 512;
 /** The shard that publishes the merged table. */
@@ -52,6 +49,7 @@ export class Router {
   readonly #options: RouterOptions;
   readonly #bus: Bus;
   readonly #subscriptions: Subscription[] = [];
+  readonly #facts: FactsFollower;
   readonly #learned = new Map<number, Learned[]>();
   #shard: RouterShard | undefined;
   #follower: StateFollower | undefined;
@@ -61,11 +59,11 @@ export class Router {
   #verdictsAt = 0;
   #mergedAt = 0;
   #mergedNumber = 0;
-  #stopped = false;
 
   constructor(options: RouterOptions) {
     this.#options = options;
     this.#bus = options.bus;
+    this.#facts = new FactsFollower({ bus: options.bus });
   }
 
   get shard(): RouterShard | undefined {
@@ -78,7 +76,7 @@ export class Router {
 
   /** Waits for the node's facts, then follows the edges and routes. */
   async start(signal?: AbortSignal): Promise<void> {
-    const facts = await this.#facts(signal);
+    const facts = await this.#facts.start(signal);
     const { now, shard: number } = this.#options;
     if (number >= facts.shards) {
       throw new Error(
@@ -124,20 +122,9 @@ export class Router {
   }
 
   stop(): void {
-    this.#stopped = true;
+    this.#facts.stop();
     clearInterval(this.#timer);
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
-  }
-
-  async #facts(signal?: AbortSignal): Promise<NodeFacts> {
-    for (;;) {
-      if (this.#stopped || signal?.aborted === true) throw new Error('stopped while waiting for the node facts');
-      try {
-        return await this.#bus.request(nodeFactsRequest, {}, { timeoutMs: FACTS_TIMEOUT_MS });
-      } catch {
-        await new Promise((resolve) => setTimeout(resolve, FACTS_RETRY_MS));
-      }
-    }
   }
 
   #process(batch: IngressBatch, edge: EdgeLinks): void {

@@ -1,12 +1,10 @@
-import type { NodeFacts } from '@filbert/contracts';
+import type { Ingress, NodeFacts, StateStream } from '@filbert/contracts';
 import type { PeerAddress } from '@filbert/gnutella';
 import type { EdgeCounters, FrameDropReason } from '../counters.ts';
 import type { HostReporter } from '../host-reporter.ts';
-import type { Ingress } from '../ingress.ts';
 import type { LinkRegistry } from '../link/link-registry.ts';
 import type { PeerLink } from '../link/peer-link.ts';
 import type { PongCache } from '../pongs/pong-cache.ts';
-import type { StateStream } from '../state-stream.ts';
 import type { MergedFollower } from '../tables/merged-follower.ts';
 
 /** What the handlers of frames work with. */

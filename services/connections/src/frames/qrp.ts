@@ -1,10 +1,12 @@
 import { HEADER_BYTES, HOPS_OFFSET, TTL_OFFSET, type SlotSet } from '@filbert/gnutella';
 import type { PeerLink } from '../link/peer-link.ts';
-import { NO_TABLE, tableChanges } from '../tables/table-difference.ts';
+import { NO_TABLE, tableChanges } from '@filbert/contracts';
 import { dropBad, type EdgeContext } from './edge-context.ts';
 
 /** After a RESET the old table answers until the new one is complete, at most so long (docs/protocol/README.md). */
 export const RESET_GRACE_MS = 60_000;
+/** A patch sequence whose next message does not come for this long is forgotten (docs/protocol/12 §7). */
+export const HALF_PATCH_MS = 120_000;
 
 /** Takes a QRP message; what changes in the link's table is told to the shards (docs/protocol/05 §3). */
 export function handleQrp(context: EdgeContext, link: PeerLink, bytes: Buffer, start: number, end: number): void {
@@ -16,11 +18,14 @@ export function handleQrp(context: EdgeContext, link: PeerLink, bytes: Buffer, s
   switch (event.kind) {
     case 'reset':
       link.resetAt ??= context.now();
+      link.halfPatchAt = undefined;
       return;
     case 'partial':
+      link.halfPatchAt = context.now();
       return;
     case 'updated':
       link.resetAt = undefined;
+      link.halfPatchAt = undefined;
       tellTable(context, link, event.table);
       return;
     case 'ignored':
@@ -30,13 +35,19 @@ export function handleQrp(context: EdgeContext, link: PeerLink, bytes: Buffer, s
   }
 }
 
-/** Ends the grace of links whose RESET was not followed by a complete table; call it about once a second. */
+/**
+ * Ends the grace of links whose RESET was not followed by a complete table, and forgets patches that stopped half-way;
+ * call it about once a second. A patch that still comes, slowly, goes on.
+ */
 export function expireResets(context: EdgeContext): void {
-  const latest = context.now() - RESET_GRACE_MS;
+  const now = context.now();
   for (const link of context.links.all()) {
-    if (link.resetAt === undefined || link.resetAt > latest) continue;
+    if (link.halfPatchAt !== undefined && now - link.halfPatchAt >= HALF_PATCH_MS) {
+      link.halfPatchAt = undefined;
+      link.tables.discard();
+    }
+    if (link.resetAt === undefined || now - link.resetAt < RESET_GRACE_MS) continue;
     link.resetAt = undefined;
-    link.tables.discard();
     if (link.table === undefined) continue;
     link.table = undefined;
     context.state.upsert(link, NO_TABLE);

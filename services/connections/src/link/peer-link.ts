@@ -11,10 +11,8 @@ import {
   type SlotSet,
   ZERO_GUID,
 } from '@filbert/gnutella';
-import { emptyLinkRecord, LinkCapability, LinkKind, UNLIMITED_HOPS_FLOW } from '@filbert/contracts';
-import type { LinkRecord, TableChange } from '@filbert/contracts';
-import type { DescribedLink } from '../state-stream.ts';
-import { tableChanges } from '../tables/table-difference.ts';
+import { emptyLinkRecord, LinkCapability, LinkKind, tableChanges, UNLIMITED_HOPS_FLOW } from '@filbert/contracts';
+import type { DescribedLink, LinkRecord, TableChange } from '@filbert/contracts';
 import type { CompressionGrant } from './compression-budget.ts';
 import { LinkDeflater } from './link-deflater.ts';
 import { LinkInflater } from './link-inflater.ts';
@@ -110,6 +108,8 @@ export class PeerLink implements FrameSink, DescribedLink {
   table: SlotSet | undefined;
   /** When a RESET began that is not complete; undefined where none is under way. */
   resetAt: number | undefined;
+  /** When the last message of a patch sequence came that is not complete; undefined where none is under way. */
+  halfPatchAt: number | undefined;
   hopsFlow = UNLIMITED_HOPS_FLOW;
   serventGuid: Uint8Array;
   answersWhatsNew = false;

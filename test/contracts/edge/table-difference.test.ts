@@ -2,11 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { applyDifference, SlotSet } from '@filbert/gnutella';
 import { unpackUint32, type TableChange } from '@filbert/contracts';
-import {
-  MAX_SLOTS_PER_RECORD,
-  NO_TABLE,
-  tableChanges,
-} from '../../../services/connections/src/tables/table-difference.ts';
+import { MAX_SLOTS_PER_RECORD, NO_TABLE, tableChanges } from '@filbert/contracts';
 
 /** What a shard makes of the changes of one link, one after the other. */
 function applyChanges(before: SlotSet | undefined, changes: readonly TableChange[]): SlotSet | undefined {

@@ -8,10 +8,9 @@ import {
   type IngressBatch,
 } from '@filbert/contracts';
 import { createInProcessBus, type Bus } from '@filbert/kit';
-import { Ingress } from '../../services/connections/src/ingress.ts';
-import { StateStream } from '../../services/connections/src/state-stream.ts';
-import { EDGE_ID, turns } from '../support/frame-bench.ts';
-import { encodeFrame, pushPayload, randomGuid, RAW_DESCRIPTOR } from '../support/raw-wire.ts';
+import { Ingress, StateStream } from '@filbert/contracts';
+import { EDGE_ID, turns } from '../../support/frame-bench.ts';
+import { encodeFrame, pushPayload, randomGuid, RAW_DESCRIPTOR } from '../../support/raw-wire.ts';
 
 function query(payloadBytes: number, guid = randomGuid(), hops = 0): Buffer {
   return encodeFrame({ guid, descriptor: RAW_DESCRIPTOR.query, ttl: 3, hops, payload: Buffer.alloc(payloadBytes) });

@@ -10,8 +10,8 @@ import {
   type TableChange,
 } from '@filbert/contracts';
 import { createInProcessBus, type Bus } from '@filbert/kit';
-import { StateStream, type DescribedLink } from '../../services/connections/src/state-stream.ts';
-import { EDGE_ID, turns } from '../support/frame-bench.ts';
+import { StateStream, type DescribedLink } from '@filbert/contracts';
+import { EDGE_ID, turns } from '../../support/frame-bench.ts';
 
 const { REPLAY_MARK_UNSPECIFIED: LIVE, REPLAY_MARK_BEGIN, REPLAY_MARK_PART, REPLAY_MARK_END } = ReplayMark;
 

@@ -1,13 +1,9 @@
 import { GUID_BYTES, Descriptor, FUNCTION_OFFSET, HEADER_BYTES, HOPS_OFFSET } from '@filbert/gnutella';
-import {
-  BATCH_TARGET_BYTES,
-  IngressBatchBuilder,
-  ingressBytes,
-  routerIngress,
-  shedsQuery,
-  type IngressBatch,
-  type ShardMap,
-} from '@filbert/contracts';
+import type { IngressBatch } from '../gen/filbert/bus/v1/bus.ts';
+import { BATCH_TARGET_BYTES, IngressBatchBuilder, ingressBytes } from '../ingress-batch.ts';
+import type { ShardMap } from '../shard.ts';
+import { shedsQuery } from '../shedding.ts';
+import { routerIngress } from '../subjects.ts';
 import type { Bus, StreamWriter } from '@filbert/kit';
 import type { StateStream } from './state-stream.ts';
 

@@ -1,12 +1,7 @@
-import {
-  edgeState,
-  emptyLinkRecord,
-  packed,
-  ReplayMark,
-  type LinkRecord,
-  type StateBatch,
-  type TableChange,
-} from '@filbert/contracts';
+import { ReplayMark, type LinkRecord, type StateBatch, type TableChange } from '../gen/filbert/bus/v1/bus.ts';
+import { emptyLinkRecord } from '../link.ts';
+import { packed } from '../packed.ts';
+import { edgeState } from '../subjects.ts';
 import type { Bus } from '@filbert/kit';
 
 /** A message of the state stream holds at most this many bytes. */

@@ -1,5 +1,6 @@
 import { difference, type SlotSet } from '@filbert/gnutella';
-import { packed, type TableChange } from '@filbert/contracts';
+import type { TableChange } from '../gen/filbert/bus/v1/bus.ts';
+import { packed } from '../packed.ts';
 
 /** Slots that one record carries at most, so that a message stays well below the bus's limit. */
 export const MAX_SLOTS_PER_RECORD = 32 * 1024;

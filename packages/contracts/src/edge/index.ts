@@ -1,0 +1,5 @@
+export * from './facts-follower.ts';
+export * from './ingress.ts';
+export * from './internal-edge.ts';
+export * from './state-stream.ts';
+export * from './table-difference.ts';

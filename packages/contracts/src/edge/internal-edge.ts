@@ -1,0 +1,198 @@
+import { difference, type SlotSet } from '@filbert/gnutella';
+import type { Bus, Subscription } from '@filbert/kit';
+import { forEachDelivery, type DeliverySink } from '../egress-batch.ts';
+import type { EdgeControlReply, EgressBatch, LinkKind, LinkRecord, TableChange } from '../gen/filbert/bus/v1/bus.ts';
+import { emptyLinkRecord } from '../link.ts';
+import { ShardMap } from '../shard.ts';
+import { edgeControl, edgeEgress, edgesPoll, edgesSummary } from '../subjects.ts';
+import { FactsFollower } from './facts-follower.ts';
+import { Ingress } from './ingress.ts';
+import { StateStream, type DescribedLink } from './state-stream.ts';
+import { NO_TABLE, tableChanges } from './table-difference.ts';
+
+const HEARTBEAT_MS = 1_000;
+/** Links of one internal edge: searches of people, shards of the library, the transfers link. */
+export const MAX_INTERNAL_LINKS = 1_024;
+
+/** What the owner of an internal link wants to know. */
+export interface InternalLinkOptions {
+  /** 16 bytes; PUSH for this servent then comes here. */
+  readonly serventGuid?: Uint8Array;
+  /** A frame for this link, header included, with the TTL and hops that it has here; valid only during the call. */
+  readonly onFrame: (bytes: Uint8Array, start: number, end: number, ttl: number, hops: number) => void;
+}
+
+/** A link that one of the node's own services holds: `library`, `user` or `transfers`. */
+export interface InternalLink {
+  readonly number: number;
+  /** Publishes the table by which queries reach this link. */
+  setTable(table: SlotSet): void;
+  /** Sends a whole frame into the router. The bytes are copied. */
+  send(frame: Uint8Array): void;
+  close(): void;
+}
+
+/** An edge inside the node (docs/architecture.md, "The link"): what connections is for peers, for the node's own services. */
+export class InternalEdge implements DeliverySink {
+  /** Frames for links that are gone, or of another epoch. */
+  undelivered = 0;
+  readonly #bus: Bus;
+  readonly #edgeId: string;
+  readonly #epoch: number;
+  readonly #links = new Map<number, OpenLink>();
+  readonly #state: StateStream;
+  readonly #facts: FactsFollower;
+  readonly #subscriptions: Subscription[] = [];
+  #ingress: Ingress | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #nextNumber = 1;
+
+  constructor(options: {
+    readonly bus: Bus;
+    readonly edgeId: string;
+    readonly epoch: number;
+    /** Shared with the service that owns the edge; started by it. */
+    readonly facts: FactsFollower;
+  }) {
+    this.#bus = options.bus;
+    this.#edgeId = options.edgeId;
+    this.#epoch = options.epoch;
+    this.#facts = options.facts;
+    this.#state = new StateStream({
+      bus: options.bus,
+      edgeId: options.edgeId,
+      epoch: options.epoch,
+      links: () => this.#links.values(),
+    });
+  }
+
+  /** Takes part in routing. @throws Error where the node's facts have not been told yet */
+  start(): void {
+    const { facts } = this.#facts;
+    if (facts === undefined) throw new Error('an internal edge needs the node facts to start');
+    this.#ingress = new Ingress({
+      bus: this.#bus,
+      map: new ShardMap(facts.shards, facts.shardMapVersion, facts.nodeSecret),
+      state: this.#state,
+      edgeId: this.#edgeId,
+      epoch: this.#epoch,
+    });
+    this.#subscriptions.push(
+      this.#bus.openReader(edgeEgress(this.#edgeId), (batch) => this.#onEgress(batch)),
+      this.#bus.respond(edgeControl(this.#edgeId), (request): EdgeControlReply => {
+        if (request.replay === undefined) return { accepted: false, reason: 'an internal edge only replays' };
+        this.#state.replay();
+        return { accepted: true, reason: '' };
+      }),
+      this.#bus.subscribe(edgesPoll, () => this.#beat()),
+    );
+    this.#timer = setInterval(() => this.#beat(), HEARTBEAT_MS);
+    this.#beat();
+  }
+
+  /** Opens a link. @throws Error where there are `MAX_INTERNAL_LINKS` already */
+  openLink(kind: LinkKind, options: InternalLinkOptions): InternalLink {
+    if (this.#links.size >= MAX_INTERNAL_LINKS) throw new Error('too many internal links are open');
+    const link = new OpenLink(this.#nextNumber++, kind, options, {
+      state: this.#state,
+      send: (frame, number) => this.#ingress?.add(Buffer.from(frame), 0, frame.length, number),
+      close: (number) => {
+        this.#links.delete(number);
+        this.#state.gone(number);
+      },
+    });
+    this.#links.set(link.number, link);
+    this.#state.upsert(link);
+    return link;
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    for (const link of [...this.#links.values()]) link.close();
+    for (const subscription of this.#subscriptions) subscription.unsubscribe();
+    this.#ingress?.close();
+    this.#state.close();
+  }
+
+  deliver(bytes: Uint8Array, start: number, end: number, ttl: number, hops: number, number: number): void {
+    const link = this.#links.get(number);
+    if (link === undefined) this.undelivered++;
+    else link.options.onFrame(bytes, start, end, ttl, hops);
+  }
+
+  #onEgress(batch: EgressBatch): void {
+    if (batch.edgeEpoch === this.#epoch) forEachDelivery(batch, this);
+    else this.undelivered += batch.links.length >>> 2;
+  }
+
+  #beat(): void {
+    this.#state.flush();
+    this.#bus.publish(edgesSummary, {
+      edgeId: this.#edgeId,
+      epoch: this.#epoch,
+      stateNumber: this.#state.number,
+      leaves: 0,
+      ultrapeers: 0,
+      maxLeaves: 0,
+      maxUltrapeers: 0,
+      ultrapeerAddresses: [],
+      leafAddresses: [],
+      draining: false,
+    });
+  }
+}
+
+interface LinkOwner {
+  readonly state: StateStream;
+  readonly send: (frame: Uint8Array, number: number) => void;
+  readonly close: (number: number) => void;
+}
+
+class OpenLink implements InternalLink, DescribedLink {
+  readonly number: number;
+  readonly options: InternalLinkOptions;
+  readonly #kind: LinkKind;
+  readonly #owner: LinkOwner;
+  #table: SlotSet | undefined;
+  #closed = false;
+
+  constructor(number: number, kind: LinkKind, options: InternalLinkOptions, owner: LinkOwner) {
+    this.number = number;
+    this.options = options;
+    this.#kind = kind;
+    this.#owner = owner;
+  }
+
+  setTable(table: SlotSet): void {
+    if (this.#closed) return;
+    const from = this.#table;
+    if (from?.bits === table.bits) {
+      const { set, cleared } = difference(from, table);
+      if (set.length + cleared.length === 0) return;
+    }
+    this.#table = table;
+    for (const change of tableChanges(from, table)) this.#owner.state.upsert(this, change);
+  }
+
+  send(frame: Uint8Array): void {
+    if (!this.#closed) this.#owner.send(frame, this.number);
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (this.#table !== undefined) this.#owner.state.upsert(this, NO_TABLE);
+    this.#owner.close(this.number);
+  }
+
+  describe(): LinkRecord {
+    const record = emptyLinkRecord(this.number);
+    record.kind = this.#kind;
+    if (this.options.serventGuid !== undefined) record.serventGuid = this.options.serventGuid;
+    return record;
+  }
+
+  describeTable(): TableChange[] {
+    return this.#table === undefined ? [] : tableChanges(undefined, this.#table);
+  }
+}

@@ -70,6 +70,7 @@ describe('filbert up --processes: starting and stopping', function () {
     await waitFor('the sentence', () =>
       node.stderr.some((line) => line.startsWith(`waiting for NATS at nats://127.0.0.1:${port}: `)),
     );
+    assert.ok(node.stdout.includes(`will use the NATS server at 127.0.0.1:${port}, which must serve no other node`));
     const response = await fetch(`http://${node.admin.host}:${node.admin.port}/readyz`);
     assert.equal(response.status, 503);
     const { waitingFor } = (await response.json()) as { waitingFor: string[] };

@@ -26,6 +26,7 @@ export function completeConfig(config: NodeConfig): NodeConfig {
 export function announcements(config: NodeConfig): string[] {
   const { connect, seeds } = config.bootstrap;
   const lines: string[] = [];
+  if (config.up.processes) lines.push(natsAnnouncement(config.up.nats));
   if (connect.length > 0) lines.push(`will keep links to: ${connect.map(formatHostPort).join(', ')}`);
   if (seeds.kind === 'none') lines.push('will contact no seeds (--seeds none)');
   else if (seeds.kind === 'default') {
@@ -43,6 +44,13 @@ export function announcements(config: NodeConfig): string[] {
     lines.push('--share and --transfers-listen are understood but not in use yet: this version shares no files');
   }
   return lines;
+}
+
+function natsAnnouncement(servers: readonly string[]): string {
+  if (servers.length === 0) return 'will start a nats-server of its own on 127.0.0.1';
+  // Without the credentials that a URL may hold.
+  const hosts = servers.map((server) => URL.parse(server)?.host ?? '').join(', ');
+  return `will use the NATS server at ${hosts}, which must serve no other node`;
 }
 
 /** Memory limits that are worth a warning: too few file handles for the links asked for. */

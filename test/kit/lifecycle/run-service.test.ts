@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
-import { type Component, createLifecycle, createLogger, runService, SHUTDOWN_TIMEOUT_MS } from '@filbert/kit';
+import {
+  type Component,
+  createLifecycle,
+  createLogger,
+  runService,
+  type RunServiceOptions,
+  SHUTDOWN_TIMEOUT_MS,
+} from '@filbert/kit';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -14,13 +21,13 @@ class FakeProcess extends EventEmitter {
   }
 }
 
-function run(components: readonly Component[]) {
+function run(components: readonly Component[], more: Pick<RunServiceOptions, 'stopOn' | 'onStartFailed'> = {}) {
   const lines: string[] = [];
   const logger = createLogger({ level: 'info', name: 'test', destination: { write: (line) => void lines.push(line) } });
   const process = new FakeProcess();
   const clock = new FakeClock();
   const lifecycle = createLifecycle({ logger, components, timers: clock });
-  const exited = runService({ lifecycle, logger, process, timers: clock });
+  const exited = runService({ lifecycle, logger, process, timers: clock, ...more });
   const started = waitFor('the start', () => lines.some((line) => line.includes('"started"')));
   return { process, clock, exited, started, lines };
 }
@@ -38,6 +45,33 @@ describe('kit runService', () => {
       assert.deepEqual(process.eventNames(), []);
     });
   }
+
+  it('stops as on a signal when it is not wanted any more, also when that was so before its start', async () => {
+    for (const early of [false, true]) {
+      const wanted = new AbortController();
+      if (early) wanted.abort('the parent is gone');
+      const steps: string[] = [];
+      const { exited, started } = run([{ name: 'a', stop: () => void steps.push('stop') }], { stopOn: wanted.signal });
+      if (!early) await started;
+      wanted.abort('the parent is gone');
+      assert.equal(await exited, 0);
+      assert.deepEqual(steps, ['stop']);
+    }
+  });
+
+  it('tells why the start failed to whom that is to be told, and then not the log', async () => {
+    const told: Error[] = [];
+    const start = (): void => {
+      throw new Error('no room');
+    };
+    const { exited, lines } = run([{ name: 'a', start }], { onStartFailed: (error) => told.push(error) });
+    assert.equal(await exited, 1);
+    assert.deepEqual(
+      told.map(({ message }) => message),
+      ['a could not start: no room'],
+    );
+    assert.equal(lines.filter((line) => line.includes('no room')).length, 0);
+  });
 
   it('exits at once on a second signal, with 130 or 143 by that signal', async () => {
     for (const [signal, code] of [

@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict';
+import { bootstrapV1, connectionsV1, routerV1 } from '@filbert/contracts';
+import {
+  callStream,
+  callUnary,
+  createLogger,
+  createReadiness,
+  createRpcClient,
+  createRpcServer,
+  RpcError,
+  rpcService,
+  type RpcServer,
+  type RpcService,
+} from '@filbert/kit';
+import { fanOutControl, type ControlledProcess } from '../../cli/src/up/control-fan-out.ts';
+
+type Client = ReturnType<typeof createRpcClient>;
+
+const edges = connectionsV1.ConnectionsServiceService;
+const timeoutMs = 5_000;
+
+describe('supervisor: control of several processes', () => {
+  const logger = createLogger({ level: 'silent', name: 'test' });
+  const servers: RpcServer[] = [];
+  const clients: Client[] = [];
+  const dialled: string[] = [];
+  after(async () => {
+    for (const client of clients) client.close();
+    await Promise.all(servers.map((server) => server.stop()));
+  });
+
+  async function serve(services: readonly RpcService[]): Promise<Client> {
+    const server = createRpcServer({ services, logger, health: createReadiness(), drainMs: 100 });
+    servers.push(server);
+    const client = createRpcClient({ address: await server.start() });
+    clients.push(client);
+    return client;
+  }
+
+  /** A connections process with so many ultrapeers; with `breaks` its list of links fails after the first. */
+  async function edge(name: string, ultrapeers: number, breaks = false): Promise<ControlledProcess> {
+    const stats = connectionsV1.EdgeStats.fromPartial({ edgeId: name, ultrapeers });
+    const client = await serve([
+      rpcService(edges, {
+        // eslint-disable-next-line @typescript-eslint/require-await -- a stream is an async generator, also where nothing waits
+        async *listLinks() {
+          yield connectionsV1.ListLinksResponse.fromPartial({ edgeId: name, link: 1 });
+          if (breaks) throw new RpcError('internal', 'broken');
+          yield connectionsV1.ListLinksResponse.fromPartial({ edgeId: name, link: 2 });
+        },
+        connect({ address }) {
+          dialled.push(`${name} ${address}`);
+          return { accepted: true, reason: '' };
+        },
+        disconnect: ({ link }) => ({ found: link === 1 }),
+        getStats: () => ({ edges: [stats] }),
+      }),
+    ]);
+    return { name, client };
+  }
+
+  async function node(connections: readonly ControlledProcess[]): Promise<Client> {
+    const away = { name: 'away', client: undefined };
+    return serve(fanOutControl({ bootstrap: { ...away, name: 'bootstrap' }, routers: [away], connections }));
+  }
+
+  async function linksOf(client: Client): Promise<string[]> {
+    const links: string[] = [];
+    for await (const { edgeId, link } of callStream(client, edges.listLinks, {}, { timeoutMs })) {
+      links.push(`${edgeId}/${link}`);
+    }
+    return links;
+  }
+
+  it('lists the links of all connections processes, without those of one that is away or fails', async () => {
+    const gone = { name: 'edge-2', client: undefined };
+    const client = await node([await edge('edge-0', 0), await edge('edge-1', 0, true), gone]);
+    assert.deepEqual(await linksOf(client), ['edge-0/1', 'edge-0/2', 'edge-1/1']);
+    const { edges: stats } = await callUnary(client, edges.getStats, {}, { timeoutMs });
+    assert.deepEqual(
+      stats.map(({ edgeId }) => edgeId),
+      ['edge-0', 'edge-1'],
+    );
+  });
+
+  it('dials from the connections process with the fewest ultrapeers', async () => {
+    const client = await node([await edge('edge-0', 3), await edge('edge-1', 1), await edge('edge-2', 2)]);
+    const { accepted } = await callUnary(client, edges.connect, { address: '10.0.0.1:1' }, { timeoutMs });
+    assert.equal(accepted, true);
+    assert.deepEqual(dialled, ['edge-1 10.0.0.1:1']);
+  });
+
+  it('ends a link at the connections process named, which only one of several need be', async () => {
+    const several = await node([await edge('edge-0', 0), await edge('edge-1', 0)]);
+    const one = await node([await edge('edge-0', 0)]);
+    const call = (client: Client, edgeId: string) =>
+      callUnary(client, edges.disconnect, { edgeId, link: 1, reason: '' }, { timeoutMs });
+    assert.equal((await call(several, 'edge-1')).found, true);
+    assert.equal((await call(several, 'edge-9')).found, false);
+    await assert.rejects(call(several, ''), { kind: 'invalid-argument' });
+    assert.equal((await call(one, '')).found, true);
+  });
+
+  it('fails as unavailable, and says who is away, where nobody can answer', async () => {
+    const client = await node([{ name: 'edge-0', client: undefined }]);
+    const away = (message: RegExp) => (error: unknown) =>
+      error instanceof RpcError && error.kind === 'unavailable' && message.test(error.message);
+    await assert.rejects(linksOf(client), away(/edge-0/));
+    const { getFacts } = bootstrapV1.BootstrapServiceService;
+    await assert.rejects(callUnary(client, getFacts, {}, { timeoutMs }), away(/bootstrap is being started again/));
+    const { getStats } = routerV1.RouterServiceService;
+    await assert.rejects(callUnary(client, getStats, {}, { timeoutMs }), away(/away/));
+  });
+});

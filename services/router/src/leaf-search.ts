@@ -17,8 +17,9 @@ export const SEARCH_LIFETIME_MS = 200_000;
 /** Searches under way for one leaf, and in one shard; the oldest is ended for a newer one. */
 export const MAX_SEARCHES_PER_LEAF = 20;
 export const MAX_SEARCHES = 10_000;
-/** Hops of a leaf's query when it leaves us. */
-const HOPS = 1;
+/** Hops of a leaf's query when it leaves us; a search of the node's own has made none yet. */
+const LEAF_HOPS = 1;
+const OWN_HOPS = 0;
 
 interface LeafSearch {
   readonly frame: Buffer;
@@ -128,12 +129,13 @@ export class LeafSearches {
   /** Asks the best ultrapeer not asked yet: one whose table matches before any other, among equals a random one. */
   #askOne(search: LeafSearch, ttl: number): boolean {
     const { frame } = search;
+    const hops = search.leaf.isInternal ? OWN_HOPS : LEAF_HOPS;
     const scanner = this.#scanner;
     scanner.scan(frame, HEADER_BYTES, frame.length);
     let best: Link | undefined;
     let bestRank = -1;
     for (const link of this.#links.ultrapeers) {
-      if (search.asked.has(link.serial) || HOPS >= link.hopsFlow) continue;
+      if (search.asked.has(link.serial) || hops >= link.hopsFlow) continue;
       const matches =
         link.table !== undefined &&
         tableMatches(link.table, scanner.wordHashes, scanner.wordCount, scanner.urnHashes, scanner.urnCount);
@@ -145,7 +147,7 @@ export class LeafSearches {
     if (best === undefined) return false;
     search.asked.add(best.serial);
     const id = this.#outbox.nextFrameId();
-    const sent = this.#outbox.sendQuery(id, frame, 0, frame.length, best.limitTtl(ttl), HOPS, best);
+    const sent = this.#outbox.sendQuery(id, frame, 0, frame.length, best.limitTtl(ttl), hops, best);
     if (sent) this.#counters.queryDeliveries++;
     return true;
   }

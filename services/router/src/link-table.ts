@@ -46,6 +46,18 @@ export class Link {
     return this.maxTtl > 0 && this.maxTtl < ttl ? this.maxTtl : ttl;
   }
 
+  /**
+   * One of the node's own services: what it sends has made no hop yet, while a peer's frame made one by reaching us
+   * (docs/architecture.md, "The link").
+   */
+  get isInternal(): boolean {
+    return (
+      this.kind === LinkKind.LINK_KIND_LIBRARY ||
+      this.kind === LinkKind.LINK_KIND_USER ||
+      this.kind === LinkKind.LINK_KIND_TRANSFERS
+    );
+  }
+
   /** Leaves and the node's own library get a query only where their table matches. */
   get isFiltered(): boolean {
     return this.kind === LinkKind.LINK_KIND_LEAF || this.kind === LinkKind.LINK_KIND_LIBRARY;

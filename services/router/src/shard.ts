@@ -169,7 +169,7 @@ export class RouterShard {
     // What we search for ourselves with TTLs of our own is never sent on when it comes back.
     this.#queries.set(handle, QueryColumn.highestTtl, from.kind === LinkKind.LINK_KIND_ULTRAPEER ? ttlIn : MAX_TTL);
     const id = this.outbox.nextFrameId();
-    const hops = hopsIn + 1;
+    const hops = hopsIn + hopOf(from);
     if (scanner.whatsNew) {
       this.#sendWhatsNew(id, bytes, start, end, from, hops <= MAX_WHATS_NEW_HOPS ? ttlIn - 1 : 0, hops);
       return;
@@ -292,7 +292,8 @@ export class RouterShard {
     const hopsIn = bytes[start + HOPS_OFFSET] as number;
     if (hopsIn >= MAX_HOPS) return this.#drop('hops-exceeded');
     // A hit must not die one step before our own leaf (docs/protocol/02 §3 rule 2).
-    const ttl = (target.kind === LinkKind.LINK_KIND_ULTRAPEER ? ttlIn : Math.max(2, ttlIn)) - 1;
+    const step = hopOf(from);
+    const ttl = (target.kind === LinkKind.LINK_KIND_ULTRAPEER ? ttlIn : Math.max(2, ttlIn)) - step;
     if (ttl < 1) return this.#drop('ttl-exceeded');
     route = routes.promote(route);
     const records = routes.get(route, QueryColumn.results) + summary.recordCount;
@@ -300,7 +301,7 @@ export class RouterShard {
     routes.set(route, QueryColumn.results, records);
     from.useful++;
     this.#learnServent(bytes, summary.serventGuidStart, from);
-    this.outbox.send(bytes, start, end, ttl, hopsIn + 1, target);
+    this.outbox.send(bytes, start, end, ttl, hopsIn + step, target);
     this.counters.hitDeliveries++;
   }
 
@@ -347,11 +348,12 @@ export class RouterShard {
     const hopsIn = bytes[start + HOPS_OFFSET] as number;
     if (hopsIn >= MAX_HOPS) return this.#drop('hops-exceeded');
     const ttlIn = bytes[start + TTL_OFFSET] as number;
+    const step = hopOf(from);
     const neighbour = this.links.byGuid(
       Buffer.from(bytes.buffer, bytes.byteOffset + payload, GUID_BYTES).toString('hex'),
     );
     if (neighbour !== undefined && neighbour !== from) {
-      this.outbox.send(bytes, start, end, Math.max(1, ttlIn - 1), hopsIn + 1, neighbour);
+      this.outbox.send(bytes, start, end, Math.max(1, ttlIn - step), hopsIn + step, neighbour);
       this.counters.pushDeliveries++;
       return;
     }
@@ -362,13 +364,18 @@ export class RouterShard {
       const link = serial === 0 || serial === from.serial ? undefined : this.links.bySerial(serial);
       if (link === undefined) continue;
       // The last step to a leaf or to ourselves is never refused for its TTL.
-      const ttl = (link.kind === LinkKind.LINK_KIND_ULTRAPEER ? ttlIn : Math.max(2, ttlIn)) - 1;
+      const ttl = (link.kind === LinkKind.LINK_KIND_ULTRAPEER ? ttlIn : Math.max(2, ttlIn)) - step;
       if (ttl < 1) return this.#drop('ttl-exceeded');
       this.#pushWays.promote(route);
-      this.outbox.send(bytes, start, end, ttl, hopsIn + 1, link);
+      this.outbox.send(bytes, start, end, ttl, hopsIn + step, link);
       this.counters.pushDeliveries++;
       return;
     }
     this.#drop('route-lost');
   }
+}
+
+/** Links that a frame crossed by coming from this one: none from the node's own services. */
+function hopOf(from: Link): 0 | 1 {
+  return from.isInternal ? 0 : 1;
 }

@@ -138,6 +138,7 @@ export class FrameBench implements LinkHost {
       allowPrivate: this.allowPrivate,
       facts: () => this.facts,
       ownAddress: () => ({ host: '127.0.0.1', port: 6346 }),
+      linkedUltrapeers: () => [...this.links.ultrapeers].flatMap(({ listenAddress }) => listenAddress || []),
       knownUltrapeers: (most, except) => this.ultrapeers.filter((address) => address !== except).slice(0, most),
       freeSlots: () => this.free,
       now,

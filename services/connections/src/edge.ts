@@ -216,6 +216,7 @@ export class Edge implements LinkHost, DeliverySink {
       facts: () => this.view.facts ?? facts,
       ownAddress: (link) => this.#ownAddress(link.localIp),
       knownUltrapeers: (most, except) => this.#knownUltrapeers(most, except),
+      linkedUltrapeers: () => this.#neighbours('ultrapeer'),
       freeSlots: () => this.#freeSlots(),
       now: () => this.now(),
       random: Math.random,
@@ -468,7 +469,7 @@ export class Edge implements LinkHost, DeliverySink {
         if (this.#isLimited(remoteIp) && !this.#crawlers.mayCrawl(remoteIp)) {
           return { accept: false, code: 403, reason: 'Too frequent crawling' };
         }
-        return { accept: true, peers: addressesOf(this.links.ultrapeers), leaves: addressesOf(this.links.leaves) };
+        return { accept: true, peers: this.#neighbours('ultrapeer'), leaves: this.#neighbours('leaf') };
       },
     });
     this.#handshaking.add(socket);
@@ -671,6 +672,16 @@ export class Edge implements LinkHost, DeliverySink {
 
   #isTaken(address: string): boolean {
     return this.links.hasAddress(address) || this.view.heldElsewhere(address) || address === this.listenAddress;
+  }
+
+  /** Where the neighbours of the whole node listen; of leaves that other edges hold a sample. */
+  #neighbours(role: LinkRole): string[] {
+    const addresses = new Set(addressesOf(role === 'leaf' ? this.links.leaves : this.links.ultrapeers));
+    for (const summary of this.view.others()) {
+      const theirs = role === 'leaf' ? summary.leafAddresses : summary.ultrapeerAddresses;
+      for (const address of theirs) addresses.add(address);
+    }
+    return [...addresses];
   }
 
   /** Connected ultrapeers first, then those heard of in pongs, then bootstrap's. */

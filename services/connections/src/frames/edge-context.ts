@@ -22,6 +22,8 @@ export interface EdgeContext {
   readonly ownAddress: (link: PeerLink) => PeerAddress | undefined;
   /** Ultrapeers to hand to a peer, "ip:port", without the one it is itself. */
   readonly knownUltrapeers: (most: number, except: string) => string[];
+  /** Where the ultrapeers listen that the node, this edge or another, is linked to, "ip:port". */
+  readonly linkedUltrapeers: () => string[];
   readonly freeSlots: () => { readonly leaves: number; readonly ultrapeers: number };
   /** ms, monotonic */
   readonly now: () => number;

@@ -109,9 +109,9 @@ function answerRefill(
 
 /** One pong an ultrapeer neighbour, for crawlers (docs/protocol/04 §3). */
 function sendNeighbours(context: EdgeContext, link: PeerLink, guid: Guid): void {
-  for (const neighbour of context.links.ultrapeers) {
-    const address = parsePeerAddress(neighbour.listenAddress);
-    if (neighbour === link || address === undefined) continue;
+  for (const neighbour of context.linkedUltrapeers()) {
+    const address = parsePeerAddress(neighbour);
+    if (neighbour === link.listenAddress || address === undefined) continue;
     const ip = ipv4FromText(address.host);
     if (ip === undefined) continue;
     const fields = { port: address.port, ip, files: 0, kib: 0, isUltrapeer: true };

@@ -12,3 +12,4 @@ export * from './gen/filbert/bus/v1/bus.ts';
 export * as connectionsV1 from './gen/filbert/connections/v1/connections.ts';
 export * as routerV1 from './gen/filbert/router/v1/router.ts';
 export * as bootstrapV1 from './gen/filbert/bootstrap/v1/bootstrap.ts';
+export * as searchV1 from './gen/filbert/search/v1/search.ts';

@@ -1,6 +1,6 @@
 export { canonicalText, canonicalWords } from './canonical-text.ts';
 export { fullTablePassPercent } from './leaf-filter.ts';
-export { tableForNames } from './names-table.ts';
+export { tableForHashes, tableForNames } from './names-table.ts';
 export { encodePatches, encodeReset, type PatchOptions } from './patch-encoder.ts';
 export {
   DEFAULT_MAX_TABLE_BITS,

@@ -29,8 +29,16 @@ export function tableForNames(names: Iterable<string>, urns: Iterable<string>, b
     for (const word of canonicalWords(name)) for (const prefix of wordPrefixes(word)) entries.add(prefix);
   }
   for (const urn of urns) entries.add(urn.toLowerCase());
-  const hashes = Uint32Array.from(entries, hashWord).sort();
+  return tableForHashes(Uint32Array.from(entries, hashWord), bits);
+}
 
+/**
+ * The same table from the full 32-bit hashes of its words, prefixes and lower-case URNs, each of them once, for a caller
+ * that has its words already.
+ * @param hashes sorted in place
+ */
+export function tableForHashes(hashes: Uint32Array, bits?: number): SlotSet {
+  hashes.sort();
   if (bits !== undefined) return SlotSet.fromSlots(bits, slotsOfHashes(hashes, bits));
   for (let size = MIN_OWN_TABLE_BITS; ; size++) {
     const slots = slotsOfHashes(hashes, size);

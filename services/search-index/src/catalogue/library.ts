@@ -1,0 +1,234 @@
+import type { Logger } from '@filbert/kit';
+import { NameIndex } from '../match/name-index.ts';
+import type { Catalogue } from './catalogue.ts';
+import { sha1Key, type HashedFile, type SharedFile } from './shared-file.ts';
+
+/** Files that are shared at one time. */
+export const MAX_SHARED_FILES = 2_000_000;
+/** How long a file that is gone is remembered, so that it need not be hashed again when it is back. */
+export const FORGET_AFTER_MS = 30 * 24 * 3_600_000;
+
+export interface LibraryOptions {
+  readonly catalogue: Catalogue;
+  readonly logger: Logger;
+  /** ms since 1970 */
+  readonly now: () => number;
+  /** Default `MAX_SHARED_FILES`. */
+  readonly maxFiles?: number;
+}
+
+/** The shared files in memory, over the catalogue on disk: what is there, by path, index, hash and words. */
+export class Library {
+  /** Total of the files shared. */
+  bytes = 0;
+  /** Rises with every change of what is shared. */
+  version = 0;
+  /** Times that the catalogue could not be written. */
+  catalogueErrors = 0;
+  readonly names = new NameIndex();
+  readonly #options: LibraryOptions;
+  readonly #byPath = new Map<string, SharedFile>();
+  readonly #byIndex = new Map<number, SharedFile>();
+  readonly #bySha1 = new Map<string, SharedFile[]>();
+  /** Known by hash, but not there: not shared. */
+  readonly #absent = new Map<string, SharedFile>();
+  readonly #bySlot: (SharedFile | undefined)[] = [];
+  readonly #slots = new Map<number, number>();
+  readonly #freeSlots: number[] = [];
+  readonly #listeners = new Set<() => void>();
+  #ordered: readonly SharedFile[] | undefined;
+  #writeFailed = false;
+
+  constructor(options: LibraryOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#byPath.size;
+  }
+
+  get isFull(): boolean {
+    return this.size >= (this.#options.maxFiles ?? MAX_SHARED_FILES);
+  }
+
+  /** One file of each hash. */
+  *distinct(): Generator<SharedFile> {
+    for (const [file] of this.#bySha1.values()) if (file !== undefined) yield file;
+  }
+
+  /** Calls `listener` after each change of what is shared; returns how to stop that. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /**
+   * Takes over what the catalogue knows, without looking at the disk.
+   * @param isShared whether the path lies in a folder that is shared now
+   */
+  load(isShared: (path: string) => boolean): void {
+    const { catalogue, now } = this.#options;
+    this.#write('forget', () => catalogue.forget(now() - FORGET_AFTER_MS));
+    const outside: SharedFile[] = [];
+    for (const { file, isMissing } of catalogue.files()) {
+      if (!isMissing && isShared(file.path) && !this.isFull) {
+        this.#admit(file);
+        continue;
+      }
+      // Remembered for a while: a folder that is shared again costs nothing.
+      this.#absent.set(file.path, file);
+      if (!isMissing) outside.push(file);
+    }
+    this.#write('mark', () => catalogue.markMissing(outside, now()));
+    this.#changed();
+  }
+
+  /** Adds files that were just hashed, and returns them; none where the catalogue cannot be written. */
+  add(files: readonly HashedFile[]): readonly SharedFile[] {
+    const stored = this.#write('store', () => this.#options.catalogue.store(files, this.#options.now()));
+    if (stored === undefined) return [];
+    for (const file of stored) {
+      const before = this.#byPath.get(file.path);
+      if (before !== undefined) this.#remove(before);
+      this.#absent.delete(file.path);
+      this.#admit(file);
+    }
+    this.#changed();
+    return stored;
+  }
+
+  /** Stops sharing files that are not there, and remembers their hashes. */
+  withdraw(files: readonly SharedFile[]): void {
+    if (files.length === 0) return;
+    for (const file of files) {
+      if (this.#byPath.get(file.path) !== file) continue;
+      this.#remove(file);
+      this.#absent.set(file.path, file);
+    }
+    this.#write('mark', () => this.#options.catalogue.markMissing(files, this.#options.now()));
+    this.#changed();
+  }
+
+  /** Shares files again that were withdrawn and are back unchanged. */
+  restore(files: readonly SharedFile[]): void {
+    if (files.length === 0) return;
+    for (const file of files) {
+      if (!this.#absent.delete(file.path)) continue;
+      this.#admit(file);
+    }
+    this.#write('mark', () => this.#options.catalogue.markPresent(files));
+    this.#changed();
+  }
+
+  /** The file that is shared under this path. */
+  atPath(path: string): SharedFile | undefined {
+    return this.#byPath.get(path);
+  }
+
+  /** A file that was shared under this path and is not there now. */
+  absentAt(path: string): SharedFile | undefined {
+    return this.#absent.get(path);
+  }
+
+  byIndex(index: number): SharedFile | undefined {
+    return this.#byIndex.get(index);
+  }
+
+  /** One of the files with this hash, 20 bytes. */
+  bySha1(sha1: Uint8Array): SharedFile | undefined {
+    return this.#bySha1.get(sha1Key(sha1))?.[0];
+  }
+
+  /** Files whose names have all words of `text`, each hash once. */
+  search(text: string, limit: number): SharedFile[] {
+    const taken = new Set<string>();
+    const slots = this.names.search(text, limit, (slot) => {
+      const file = this.#bySlot[slot];
+      if (file === undefined) return false;
+      const key = sha1Key(file.sha1);
+      return !taken.has(key) && taken.add(key).size > 0;
+    });
+    return slots.flatMap((slot) => this.#bySlot[slot] ?? []);
+  }
+
+  /** The files that came last, newest first, each hash once. */
+  newest(limit: number): SharedFile[] {
+    const newest: SharedFile[] = [];
+    for (const file of this.distinct()) {
+      const last = newest.at(-1);
+      if (newest.length >= limit && last !== undefined && !isNewer(file, last)) continue;
+      newest.push(file);
+      newest.sort((a, b) => (isNewer(a, b) ? -1 : 1));
+      if (newest.length > limit) newest.pop();
+    }
+    return newest;
+  }
+
+  /** Every shared file in order of index. */
+  inOrder(): readonly SharedFile[] {
+    this.#ordered ??= [...this.#byIndex.values()].sort((a, b) => a.index - b.index);
+    return this.#ordered;
+  }
+
+  all(): Iterable<SharedFile> {
+    return this.#byPath.values();
+  }
+
+  #admit(file: SharedFile): void {
+    const slot = this.#freeSlots.pop() ?? this.#bySlot.length;
+    this.#bySlot[slot] = file;
+    this.#slots.set(file.index, slot);
+    this.#byPath.set(file.path, file);
+    this.#byIndex.set(file.index, file);
+    const key = sha1Key(file.sha1);
+    const same = this.#bySha1.get(key);
+    if (same === undefined) this.#bySha1.set(key, [file]);
+    else same.push(file);
+    this.names.add(slot, file.name);
+    this.bytes += file.sizeBytes;
+  }
+
+  #remove(file: SharedFile): void {
+    const slot = this.#slots.get(file.index);
+    if (slot !== undefined) {
+      this.names.remove(slot);
+      this.#bySlot[slot] = undefined;
+      this.#freeSlots.push(slot);
+      this.#slots.delete(file.index);
+    }
+    this.#byPath.delete(file.path);
+    this.#byIndex.delete(file.index);
+    const key = sha1Key(file.sha1);
+    const others = this.#bySha1.get(key)?.filter((other) => other !== file) ?? [];
+    if (others.length === 0) this.#bySha1.delete(key);
+    else this.#bySha1.set(key, others);
+    this.bytes -= file.sizeBytes;
+  }
+
+  #changed(): void {
+    this.version++;
+    this.#ordered = undefined;
+    for (const listener of this.#listeners) listener();
+  }
+
+  /** Runs a write; a disk that refuses costs the write and a log line, told once. */
+  #write<T>(what: string, work: () => T): T | undefined {
+    try {
+      const result = work();
+      if (this.#writeFailed) this.#options.logger.info('the catalogue can be written again');
+      this.#writeFailed = false;
+      return result;
+    } catch (error) {
+      this.catalogueErrors++;
+      if (!this.#writeFailed) {
+        this.#options.logger.error({ err: error, what }, 'the catalogue cannot be written; will try again');
+      }
+      this.#writeFailed = true;
+      return undefined;
+    }
+  }
+}
+
+function isNewer(a: SharedFile, b: SharedFile): boolean {
+  return a.addedMs > b.addedMs || (a.addedMs === b.addedMs && a.index > b.index);
+}

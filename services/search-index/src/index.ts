@@ -1,0 +1,2 @@
+export { searchIndexConfig, type SearchIndexConfig } from './config.ts';
+export { createSearchIndexService, type SearchIndexDependencies, type SearchIndexService } from './service.ts';

@@ -1,0 +1,119 @@
+import { isAbsolute, resolve, sep } from 'node:path';
+import type { WalkFileSystem } from './walker.ts';
+
+/** Folders that are shared at most. */
+export const MAX_SHARES = 1_000;
+
+/** `waiting`: not looked at yet. */
+export type ShareState = 'waiting' | 'served' | 'missing' | 'unreadable';
+
+/** A folder whose files are shared. */
+export interface Share {
+  /** As it was given, absolute. */
+  readonly path: string;
+  /** Given by the configuration, and not by a call. */
+  readonly configured: boolean;
+  /** The same without symbolic links; undefined while it is missing. */
+  realPath: string | undefined;
+  state: ShareState;
+}
+
+export interface ShareFoldersOptions {
+  readonly fs: WalkFileSystem;
+  readonly configured: readonly string[];
+  /** Added by calls, from the catalogue. */
+  readonly added: readonly string[];
+  /** Never shared, wherever it lies: it holds the node's identity. */
+  readonly dataFolder: string;
+}
+
+/** The folders that are shared, and which of them are there. */
+export class ShareFolders {
+  readonly #fs: WalkFileSystem;
+  readonly #dataFolder: string;
+  readonly #shares: Share[] = [];
+  #realDataFolder: string | undefined;
+
+  constructor({ fs, configured, added, dataFolder }: ShareFoldersOptions) {
+    this.#fs = fs;
+    this.#dataFolder = resolve(dataFolder);
+    for (const path of configured) this.#add(path, true);
+    for (const path of added) this.#add(path, false);
+  }
+
+  all(): readonly Share[] {
+    return this.#shares;
+  }
+
+  /** Looks which folders are there now. */
+  async refresh(): Promise<void> {
+    this.#realDataFolder = await this.#fs.realpath(this.#dataFolder).catch(() => this.#dataFolder);
+    for (const share of this.#shares) {
+      share.realPath = await this.#fs.realpath(share.path).catch(() => undefined);
+      if (share.realPath === undefined) share.state = 'missing';
+    }
+  }
+
+  /** The folders to walk: those that are there and do not lie within another. */
+  roots(): readonly string[] {
+    const paths = [...new Set(this.#shares.flatMap(({ realPath }) => realPath ?? []))];
+    return paths.filter(
+      (path) => !this.isOwnData(path) && !paths.some((other) => other !== path && isWithin(path, other)),
+    );
+  }
+
+  /** Whether a real path lies in a folder that is shared, and not in the data folder. */
+  holds(path: string): boolean {
+    return (
+      !this.isOwnData(path) && this.#shares.some(({ realPath }) => realPath !== undefined && isWithin(path, realPath))
+    );
+  }
+
+  /** Whether a real path is the node's data folder or lies in it, and not in a folder there that is shared by name. */
+  isOwnData(path: string): boolean {
+    const data = this.#realDataFolder ?? this.#dataFolder;
+    if (!isWithin(path, data)) return false;
+    return !this.#shares.some(
+      ({ realPath }) =>
+        realPath !== undefined && realPath !== data && isWithin(realPath, data) && isWithin(path, realPath),
+    );
+  }
+
+  /**
+   * Checks a folder that somebody wants shared.
+   * @returns its real path, or a sentence that says why it cannot be
+   */
+  async judge(path: string): Promise<{ readonly realPath: string } | { readonly problem: string }> {
+    if (!isAbsolute(path)) return { problem: `"${path}" is not an absolute path` };
+    if (this.#shares.length >= MAX_SHARES) return { problem: `${MAX_SHARES} folders are shared already` };
+    try {
+      const realPath = await this.#fs.realpath(path);
+      if (!(await this.#fs.lstat(realPath)).isDirectory()) return { problem: `"${path}" is not a folder` };
+      if (this.isOwnData(realPath)) return { problem: `"${path}" is the node's own data folder` };
+      if (this.holds(realPath)) return { problem: `"${path}" is shared already` };
+      // Opening it is the only test that counts.
+      const entries = (await this.#fs.opendir(realPath))[Symbol.asyncIterator]();
+      await entries.next();
+      await entries.return?.();
+      return { realPath };
+    } catch (error) {
+      return { problem: `"${path}" cannot be read: ${error instanceof Error ? error.message : String(error)}` };
+    }
+  }
+
+  /** Adds a folder that `judge` found good. */
+  add(realPath: string): void {
+    this.#add(realPath, false);
+  }
+
+  #add(path: string, configured: boolean): void {
+    const absolute = resolve(path);
+    if (this.#shares.some((share) => share.path === absolute)) return;
+    this.#shares.push({ path: absolute, configured, realPath: undefined, state: 'waiting' });
+  }
+}
+
+/** Whether `path` is `folder` or lies in it; both absolute and without `..`. */
+export function isWithin(path: string, folder: string): boolean {
+  return path === folder || path.startsWith(folder.endsWith(sep) ? folder : folder + sep);
+}

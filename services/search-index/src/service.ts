@@ -1,0 +1,69 @@
+import { EDGE_ID_PATTERN } from '@filbert/contracts';
+import {
+  randomEpoch,
+  systemClock,
+  systemTimers,
+  type Bus,
+  type Component,
+  type Logger,
+  type Metrics,
+  type RpcService,
+} from '@filbert/kit';
+import type { SearchIndexConfig } from './config.ts';
+import { searchIndexControl } from './control.ts';
+import { declareMetrics, matchSeconds } from './metrics.ts';
+import { SearchIndex } from './search-index.ts';
+
+export interface SearchIndexService {
+  readonly component: Component;
+  readonly control: RpcService;
+  readonly index: SearchIndex;
+}
+
+export interface SearchIndexDependencies {
+  readonly bus: Bus;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** Where the Gnutella port is, "ip:port": what hits advertise while the node was told no address. Default: not known. */
+  readonly ownAddress?: () => string;
+}
+
+/**
+ * The search-index service: the shared library and a person's searches.
+ * @throws Error with a sentence where the edge id cannot be used on the bus
+ */
+export function createSearchIndexService(
+  config: SearchIndexConfig,
+  dependencies: SearchIndexDependencies,
+): SearchIndexService {
+  const { bus, logger, metrics, ownAddress = () => '' } = dependencies;
+  if (!EDGE_ID_PATTERN.test(config.libraryEdgeId)) {
+    throw new Error(`FILBERT_LIBRARY_EDGE_ID "${config.libraryEdgeId}" must be lower-case letters, digits and dashes`);
+  }
+  const matched = matchSeconds(metrics);
+  const index = new SearchIndex({
+    bus,
+    logger,
+    clock: systemClock,
+    timers: systemTimers,
+    edgeId: config.libraryEdgeId,
+    epoch: randomEpoch(),
+    data: config.data,
+    share: config.share,
+    hashWorkers: config.hashWorkers,
+    rescanIntervalMs: config.rescanInterval,
+    allowPrivate: config.allowPrivate,
+    ownAddress,
+    onMatched: (seconds) => matched.observe(seconds),
+  });
+  declareMetrics(metrics, index);
+  return {
+    index,
+    control: searchIndexControl(index, systemTimers),
+    component: {
+      name: 'search-index',
+      start: (signal) => index.start(signal),
+      stop: () => index.stop(),
+    },
+  };
+}

@@ -1,4 +1,4 @@
-import { createInflate, type Inflate } from 'node:zlib';
+import { constants, createInflate, type Inflate } from 'node:zlib';
 
 /** Output of one step. */
 const CHUNK_BYTES = 16 * 1024;
@@ -23,13 +23,17 @@ export class LinkInflater {
   #consumed = 0;
   #out = 0;
   #closed = false;
+  #onFinished: (() => void) | undefined;
 
   constructor(options: LinkInflaterOptions) {
     this.#options = options;
-    this.#stream = createInflate({ chunkSize: CHUNK_BYTES });
+    this.#stream = createInflate({ chunkSize: CHUNK_BYTES, finishFlush: constants.Z_SYNC_FLUSH });
     this.#stream.on('data', (chunk: Buffer) => this.#onData(chunk));
     this.#stream.on('error', () => this.#fault('Inflation error'));
-    this.#stream.on('end', () => this.#fault('Deflated stream ended'));
+    this.#stream.on('end', () => {
+      if (this.#onFinished === undefined) this.#fault('Deflated stream ended');
+      else this.#settle();
+    });
     this.#stream.on('drain', () => {
       if (!this.#closed) options.onBusy(false);
     });
@@ -40,9 +44,22 @@ export class LinkInflater {
     if (!this.#stream.write(chunk)) this.#options.onBusy(true);
   }
 
+  /** Hands on what waits to be inflated, then calls `done`: the peer's side has ended, and its last words may wait here. */
+  finish(done: () => void): void {
+    if (this.#closed) return done();
+    this.#onFinished = done;
+    this.#stream.end();
+  }
+
   close(): void {
     this.#closed = true;
     this.#stream.destroy();
+  }
+
+  #settle(): void {
+    const done = this.#onFinished;
+    this.#onFinished = undefined;
+    done?.();
   }
 
   #onData(chunk: Buffer): void {
@@ -65,5 +82,6 @@ export class LinkInflater {
     if (this.#closed) return;
     this.close();
     this.#options.onFault(reason);
+    this.#settle();
   }
 }

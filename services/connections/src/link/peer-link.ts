@@ -203,7 +203,7 @@ export class PeerLink implements FrameSink, DescribedLink {
     socket.on('error', (error) => {
       this.#endReason = `connection failed: ${error.message}`;
     });
-    socket.on('close', () => this.#onClose());
+    socket.on('close', () => this.#onSocketClosed());
     if (rest.length > 0) this.#onBytes(Buffer.from(rest.buffer, rest.byteOffset, rest.length));
     if (socket.destroyed) this.#onClose();
     else socket.resume();
@@ -331,6 +331,12 @@ export class PeerLink implements FrameSink, DescribedLink {
       this.#socket.write(NOTHING, this.#onWritten);
     }
     return false;
+  }
+
+  /** The peer's last words, such as its BYE, may still be in the inflater. */
+  #onSocketClosed(): void {
+    if (this.#inflater === undefined || this.#ending) this.#onClose();
+    else this.#inflater.finish(() => this.#onClose());
   }
 
   #onClose(): void {

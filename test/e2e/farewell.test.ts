@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict';
+import { on, once } from 'node:events';
+import { connect } from 'node:net';
+import { constants, createDeflate } from 'node:zlib';
+import { NodeProcess } from '../support/node-process.ts';
+import { formatBlock, roleHeaders } from '../support/raw-handshake.ts';
+import { RawPeer } from '../support/raw-peer.ts';
+import { byePayload, encodeFrame, hitPayload, randomGuid, RAW_DESCRIPTOR } from '../support/raw-wire.ts';
+
+const FORMS = [
+  { name: 'plain', deflate: false },
+  { name: 'deflated', deflate: true },
+] as const;
+/** Enough to inflate for longer than a connection takes to close, and within what may wait for one ultrapeer. */
+const HITS = 100;
+const HIT_PADDING = Buffer.alloc(2_000);
+
+describe('e2e: how links end', () => {
+  for (const { name, deflate } of FORMS) {
+    it(`a node that stops says BYE 200 to ${name} links before it closes them`, async () => {
+      const node = await NodeProcess.start();
+      const peers = await Promise.all(
+        (['leaf', 'ultrapeer'] as const).map((role) => RawPeer.connect({ ...node.gnutella, role, deflate })),
+      );
+      await Promise.all(peers.map((peer) => peer.pingBarrier()));
+      const [{ code }] = await Promise.all([node.stop(), ...peers.map((peer) => peer.waitClosed())]);
+      assert.equal(code, 0);
+      assert.deepEqual(
+        peers.map(({ bye }) => bye?.code),
+        [200, 200],
+      );
+    });
+
+    it(`hits that a ${name} peer sent right before its BYE and its end still find their way`, async () => {
+      const node = await NodeProcess.start();
+      try {
+        const leaf = await RawPeer.connect({ ...node.gnutella, role: 'leaf' });
+        leaf.sendTable({ words: ['parsley'] });
+        await leaf.pingBarrier();
+        const asker = await RawPeer.connect({ ...node.gnutella, role: 'ultrapeer' });
+        const { guid } = asker.sendQuery({ text: 'parsley', ttl: 3 });
+        await leaf.nextOf('query', guid);
+        await answerAndLeave(node, guid, deflate);
+        for (let i = 0; i < HITS; i++) await asker.nextOf('hit', guid);
+      } finally {
+        await node.stop();
+      }
+    });
+  }
+});
+
+/** Joins as an ultrapeer and, once the node answers its PING, sends hits, a BYE and the end of the connection at once. */
+async function answerAndLeave(node: NodeProcess, guid: string, deflate: boolean): Promise<void> {
+  const socket = connect(node.gnutella);
+  const received = async (enough: (bytes: Buffer) => boolean): Promise<void> => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of on(socket, 'data')) {
+      chunks.push(chunk[0] as Buffer);
+      if (enough(Buffer.concat(chunks))) return;
+    }
+  };
+  // Deflated in only: what the node says stays readable.
+  const compression = deflate ? { 'Content-Encoding': 'deflate' } : {};
+  const { ping, hit, bye } = RAW_DESCRIPTOR;
+  const deflater = createDeflate();
+  const packed = async (...frames: Buffer[]): Promise<Buffer> => {
+    const bytes = Buffer.concat(frames);
+    if (!deflate) return bytes;
+    deflater.write(bytes);
+    await new Promise<void>((resolve) => deflater.flush(constants.Z_SYNC_FLUSH, resolve));
+    return deflater.read() as Buffer;
+  };
+  socket.write(formatBlock('GNUTELLA CONNECT/0.6', roleHeaders('ultrapeer', randomGuid(), '127.0.0.1', false)));
+  await received((bytes) => bytes.includes('\r\n\r\n'));
+  socket.write(formatBlock('GNUTELLA/0.6 200 OK', compression));
+  const question = randomGuid();
+  socket.write(
+    await packed(encodeFrame({ guid: question, descriptor: ping, ttl: 1, hops: 0, payload: Buffer.alloc(0) })),
+  );
+  await received((bytes) => bytes.includes(Buffer.from(question, 'hex')));
+  const records = [{ index: 1, size: 9, name: 'parsley.txt' }];
+  const hits = Array.from({ length: HITS }, () => {
+    const payload = hitPayload({ serventGuid: randomGuid(), records, privateArea: HIT_PADDING });
+    return encodeFrame({ guid, descriptor: hit, ttl: 3, hops: 0, payload });
+  });
+  const farewell = { guid: randomGuid(), descriptor: bye, ttl: 1, hops: 0, payload: byePayload(200, 'Gone') };
+  socket.end(await packed(...hits, encodeFrame(farewell)));
+  await once(socket.resume(), 'close');
+}

@@ -14,12 +14,14 @@ export interface AcceptorOptions {
   readonly reusePort: boolean;
   /** Whether to take a connection at all; it has not said anything yet. */
   readonly admit: (socket: Socket, remoteIp: string) => boolean;
-  /** The connection speaks Gnutella; `first` is what it said. */
-  readonly onGnutella: (socket: Socket, remoteIp: string, first: Buffer) => void;
+  /** The connection speaks Gnutella; `first` is what it said, and `leftMs` the time that its handshake has left. */
+  readonly onGnutella: (socket: Socket, remoteIp: string, first: Buffer, leftMs: number) => void;
   /** It speaks HTTP. */
   readonly onHttp: (socket: Socket, remoteIp: string, first: Buffer) => void;
   /** It was closed because it spoke nothing we know, or nothing in time. */
   readonly onForeign: () => void;
+  /** From the connection to the end of its handshake; default `HANDSHAKE_TIMEOUT_MS`. */
+  readonly handshakeTimeoutMs?: number;
 }
 
 /** The one TCP port: finds out what each connection speaks (docs/protocol/01 §1). */
@@ -73,6 +75,8 @@ export class Acceptor {
       socket.destroy();
       return;
     }
+    const timeoutMs = this.#options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS;
+    const since = performance.now();
     let held: Buffer = Buffer.alloc(0);
     this.#waiting.add(socket);
     const done = (): void => {
@@ -86,7 +90,7 @@ export class Acceptor {
       this.#options.onForeign();
       socket.destroy();
     };
-    const timer = setTimeout(foreign, HANDSHAKE_TIMEOUT_MS);
+    const timer = setTimeout(foreign, timeoutMs);
     timer.unref();
     const onData = (chunk: Buffer): void => {
       held = held.length === 0 ? chunk : Buffer.concat([held, chunk]);
@@ -94,7 +98,8 @@ export class Acceptor {
       if (spoken === 'need-more' && held.length < MAX_SNIFF_BYTES) return;
       if (spoken !== 'gnutella' && spoken !== 'http') return foreign();
       done();
-      if (spoken === 'gnutella') this.#options.onGnutella(socket, remoteIp, held);
+      const leftMs = Math.max(0, timeoutMs - (performance.now() - since));
+      if (spoken === 'gnutella') this.#options.onGnutella(socket, remoteIp, held, leftMs);
       else this.#options.onHttp(socket, remoteIp, held);
     };
     // The later owner adds a listener of its own; this one only keeps an early reset from being fatal.

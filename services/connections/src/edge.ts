@@ -39,7 +39,7 @@ import { dispatchFrame } from './frames/dispatch.ts';
 import type { EdgeContext } from './frames/edge-context.ts';
 import { expireResets } from './frames/qrp.ts';
 import { greet } from './frames/greeting.ts';
-import { endGently, runHandshake } from './handshake-runner.ts';
+import { byeAfterHandshake, endGently, runHandshake } from './handshake-runner.ts';
 import { HostReporter } from './host-reporter.ts';
 import { KeepAlive } from './keep-alive.ts';
 import { CompressionBudget, type CompressionGrant } from './link/compression-budget.ts';
@@ -66,6 +66,10 @@ const MAX_DUPLICATE_SHARE = 0.015;
 const TICK_MS = 1_000;
 /** A leaf without a table, or with no use for queries, may make room for another after this time. */
 const USELESS_AFTER_MS = 300_000;
+/** Characters of a BYE's text. */
+const MAX_REASON_CHARS = 200;
+/** Peers that were told to go are given this long to have read it before the edge stops. */
+const DRAIN_WAIT_MS = 2_000;
 /** While draining, links are ended in groups, so that not all come back at once. */
 const DRAIN_GROUP = 100;
 
@@ -82,6 +86,12 @@ export interface EdgeOptions {
   readonly allowPrivate: boolean;
   readonly deflateBudgetBytes: number;
   readonly maxHandshakes: number;
+  /** From an incoming connection to the end of its handshake, ms; 30 s by default. */
+  readonly handshakeTimeoutMs?: number;
+  /** Addresses that the limits per address and network spare; by default private ones where these are allowed. */
+  readonly isExempt?: (ip: string) => boolean;
+  /** ms since 1970; the system's clock by default. */
+  readonly wallClock?: () => number;
 }
 
 /** The edge: holds links, applies every rule that needs one link only, and moves frames between links and shards. */
@@ -91,9 +101,10 @@ export class Edge implements LinkHost, DeliverySink {
   readonly budget: CompressionBudget;
   readonly flushes: FlushScheduler;
   readonly userAgent: string;
-  readonly startedAtMs = Date.now();
+  readonly startedAtMs: number;
   readonly view: NodeView;
   readonly #options: EdgeOptions;
+  readonly #wallClock: () => number;
   readonly #bus: Bus;
   readonly #log: Logger;
   readonly #state: StateStream;
@@ -112,6 +123,7 @@ export class Edge implements LinkHost, DeliverySink {
   #context: EdgeContext | undefined;
   #timer: NodeJS.Timeout | undefined;
   #draining = false;
+  #onEmpty: () => void = () => undefined;
   /** One reading of the clock for all that happens in one event-loop turn. */
   #now = performance.now();
   #nowFresh = false;
@@ -124,6 +136,8 @@ export class Edge implements LinkHost, DeliverySink {
     this.#bus = options.bus;
     this.#log = options.logger;
     this.userAgent = options.userAgent;
+    this.#wallClock = options.wallClock ?? Date.now;
+    this.startedAtMs = this.#wallClock();
     const now = (): number => this.now();
     const { bus, edgeId, epoch, allowPrivate } = options;
     this.budget = new CompressionBudget(options.deflateBudgetBytes);
@@ -156,8 +170,9 @@ export class Edge implements LinkHost, DeliverySink {
     this.#acceptor = new Acceptor({
       listen: options.listen,
       reusePort: options.reusePort,
+      ...(options.handshakeTimeoutMs !== undefined && { handshakeTimeoutMs: options.handshakeTimeoutMs }),
       admit: (_socket, remoteIp) => this.#mayConnect(remoteIp),
-      onGnutella: (socket, remoteIp, first) => this.#accept(socket, remoteIp, first),
+      onGnutella: (socket, remoteIp, first, leftMs) => this.#accept(socket, remoteIp, first, leftMs),
       onHttp: (socket) => {
         this.counters.refused['not-gnutella']++;
         refuseHttp(socket);
@@ -243,10 +258,13 @@ export class Edge implements LinkHost, DeliverySink {
       for (const link of all.slice(i, i + DRAIN_GROUP)) link.bye(200, 'Servent closing');
       await new Promise((resolve) => setImmediate(resolve));
     }
+    await this.#whenEmpty();
   }
 
   stop(): void {
+    this.#draining = true;
     clearInterval(this.#timer);
+    for (const socket of this.#handshaking) socket.destroy();
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
     this.#acceptor.close();
     this.#dialer.stop();
@@ -276,7 +294,7 @@ export class Edge implements LinkHost, DeliverySink {
   /** Ends a link with BYE 201. @returns whether there was one */
   disconnect(number: number, reason: string): boolean {
     const link = this.links.get(number);
-    link?.bye(201, reason === '' ? 'User removed connection' : reason);
+    link?.bye(201, oneLine(reason) || 'User removed connection');
     return link !== undefined;
   }
 
@@ -309,6 +327,7 @@ export class Edge implements LinkHost, DeliverySink {
       closedLinks.droppedByClass[kind] = (closedLinks.droppedByClass[kind] ?? 0) + dropped;
     });
     this.#log.debug({ link: link.number, role: link.role, reason }, 'link closed');
+    if (this.links.size === 0) this.#onEmpty();
   }
 
   deliver(bytes: Uint8Array, start: number, end: number, ttl: number, hops: number, number: number): void {
@@ -375,6 +394,18 @@ export class Edge implements LinkHost, DeliverySink {
     if (!this.#draining) this.#dialer.tick();
   }
 
+  /** Until every link is closed, or the time for that is up. */
+  async #whenEmpty(): Promise<void> {
+    if (this.links.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, DRAIN_WAIT_MS);
+      this.#onEmpty = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
   #publishSummary(): void {
     const leafAddresses: string[] = [];
     for (const leaf of this.links.leaves) {
@@ -415,6 +446,8 @@ export class Edge implements LinkHost, DeliverySink {
 
   /** Whether rules about addresses and networks apply to this address; private ones are exempt where they are allowed. */
   #isLimited(ip: string): boolean {
+    const { isExempt } = this.#options;
+    if (isExempt !== undefined) return !isExempt(ip);
     return !(this.#options.allowPrivate && !isUsablePeerAddress({ host: ip, port: 6346 }));
   }
 
@@ -435,7 +468,7 @@ export class Edge implements LinkHost, DeliverySink {
     return true;
   }
 
-  #accept(socket: Socket, remoteIp: string, first: Buffer): void {
+  #accept(socket: Socket, remoteIp: string, first: Buffer, timeoutMs: number): void {
     if (this.#isLimited(remoteIp)) {
       const verdict = this.#throttle.begin(remoteIp);
       if (verdict.kind !== 'welcome') {
@@ -477,6 +510,8 @@ export class Edge implements LinkHost, DeliverySink {
       socket,
       machine,
       first,
+      timeoutMs,
+      farewell: (outcome) => byeAfterHandshake(outcome, this.userAgent),
       done: (outcome) => {
         this.#handshaking.delete(socket);
         release();
@@ -575,7 +610,7 @@ export class Edge implements LinkHost, DeliverySink {
 
   /** Ends a link that has been of no use for long. */
   #evict(role: LinkRole): boolean {
-    const oldest = Date.now() - USELESS_AFTER_MS;
+    const oldest = this.#wallClock() - USELESS_AFTER_MS;
     for (const link of role === 'leaf' ? this.links.leaves : this.links.ultrapeers) {
       if (link.connectedAtMs > oldest || link.ended) continue;
       const useless =
@@ -635,7 +670,7 @@ export class Edge implements LinkHost, DeliverySink {
       deflateOut,
       compression: how.grant,
       host: this,
-      connectedAtMs: Date.now(),
+      connectedAtMs: this.#wallClock(),
     });
     this.links.add(link);
     this.#state.upsert(link);
@@ -657,7 +692,9 @@ export class Edge implements LinkHost, DeliverySink {
   ): string {
     if (how.address !== undefined) return how.address;
     const said = peer.listenAddress === undefined ? undefined : parsePeerAddress(peer.listenAddress);
-    return said !== undefined && isUsablePeerAddress(said, this.#options) ? formatPeerAddress(said) : '';
+    if (said === undefined || !isUsablePeerAddress(said, this.#options)) return '';
+    // In a closed network, among containers for one, source addresses may be translated.
+    return said.host === how.remoteIp || !this.#isLimited(how.remoteIp) ? formatPeerAddress(said) : '';
   }
 
   /** The node's address as a peer should know it: the advertised one, else the one that the peer reached. */
@@ -695,6 +732,14 @@ export class Edge implements LinkHost, DeliverySink {
     hosts.delete(this.listenAddress);
     return [...hosts].slice(0, most);
   }
+}
+
+/** An operator's words as they may stand in a BYE. */
+function oneLine(text: string): string {
+  return text
+    .replaceAll(/\p{Cc}+/gu, ' ')
+    .trim()
+    .slice(0, MAX_REASON_CHARS);
 }
 
 function addressesOf(links: Iterable<PeerLink>): string[] {

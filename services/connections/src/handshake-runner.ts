@@ -1,7 +1,8 @@
 import type { Socket } from 'node:net';
-import type { HandshakeOutcome, HandshakeStep } from '@filbert/gnutella';
+import { constants, deflateSync } from 'node:zlib';
+import { encodeBye, ZERO_GUID, type HandshakeOutcome, type HandshakeStep } from '@filbert/gnutella';
 
-/** From the first byte to the last block (docs/protocol/12 §4). */
+/** From the connection to the last block (docs/protocol/12 §4). */
 export const HANDSHAKE_TIMEOUT_MS = 30_000;
 /** A refusal is given this long to leave before the socket is destroyed. */
 const REFUSAL_GRACE_MS = 2_000;
@@ -19,6 +20,8 @@ export interface RunHandshakeOptions {
   /** Bytes to send first: block 1 of a dial. */
   readonly opening?: Uint8Array;
   readonly timeoutMs?: number;
+  /** What a peer is sent that was refused. */
+  readonly farewell?: (outcome: HandshakeOutcome) => Uint8Array | undefined;
   /**
    * Called exactly once. With `connected` the socket is still open and has no listeners of ours; otherwise it is
    * closing.
@@ -42,6 +45,8 @@ export function runHandshake(options: RunHandshakeOptions): void {
       // Nothing may be lost between two listeners: the link resumes it.
       socket.pause();
     } else {
+      const farewell = outcome.kind === 'lost' ? undefined : options.farewell?.(outcome);
+      if (farewell !== undefined && !socket.destroyed) socket.write(farewell);
       endGently(socket);
     }
     done(outcome);
@@ -66,6 +71,16 @@ export function runHandshake(options: RunHandshakeOptions): void {
   if (options.opening !== undefined) socket.write(options.opening);
   if (options.first !== undefined && options.first.length > 0) step(machine.receive(options.first));
   if (!over) socket.resume();
+}
+
+/**
+ * The BYE for a peer that is refused after its last block, when the link had begun; undefined where none is due
+ * (docs/protocol/01 §6).
+ */
+export function byeAfterHandshake(outcome: HandshakeOutcome, userAgent: string): Uint8Array | undefined {
+  if (outcome.kind !== 'refused' || outcome.afterBlock3 === undefined || outcome.peer?.bye !== true) return undefined;
+  const bye = encodeBye(ZERO_GUID, outcome.code, outcome.reason, { Server: userAgent });
+  return outcome.afterBlock3.deflateOut ? deflateSync(bye, { finishFlush: constants.Z_SYNC_FLUSH }) : bye;
 }
 
 /** Sends what was written, closes, and does not wait for the peer for long. */

@@ -20,6 +20,8 @@ export const FORMS: readonly Form[] = [
 export interface ScenarioOptions {
   /** Further flags: the group then gets a node of its own. Called once for each form, before that node starts. */
   args?: () => readonly string[] | Promise<readonly string[]>;
+  /** The node has neighbours besides those of the scenarios: it is not waited for to have no links between them. */
+  keepsLinks?: boolean;
 }
 
 /** Nodes that scenarios without wishes of their own share, by form. */
@@ -32,14 +34,14 @@ after(stopAllNodes);
 export function describeOnBothForms(
   title: string,
   define: (net: Network) => void,
-  { args }: ScenarioOptions = {},
+  { args, keepsLinks = false }: ScenarioOptions = {},
 ): void {
   for (const form of FORMS) {
     const use = shared.get(form) ?? { starting: undefined, users: 0 };
     shared.set(form, use);
     if (args === undefined) use.users++;
     describe(`e2e, ${form.name}: ${title}`, () => {
-      const net = new Network(form);
+      const net = new Network(form, keepsLinks);
 
       before(async () => {
         if (args === undefined) {

@@ -42,6 +42,7 @@ type Client = ReturnType<typeof createRpcClient>;
 /** One node and the raw peers of a scenario around it. */
 export class Network {
   readonly form: Form;
+  readonly #keepsLinks: boolean;
   #node: NodeProcess | undefined;
   #client: Client | undefined;
   readonly #peers = new Set<RawPeer>();
@@ -50,8 +51,10 @@ export class Network {
   readonly #edges = new WeakMap<RawPeer, string>();
   #lastEdge: string | undefined;
 
-  constructor(form: Form) {
+  /** @param keepsLinks whether the node has neighbours besides this scenario's, so that its links are not counted */
+  constructor(form: Form, keepsLinks: boolean) {
     this.form = form;
+    this.#keepsLinks = keepsLinks;
   }
 
   /** Takes the node; it serves already. */
@@ -84,7 +87,7 @@ export class Network {
     this.#peers.clear();
     this.#servers.clear();
     this.#lastEdge = undefined;
-    if (this.#node?.running === true) await this.linked();
+    if (this.#node?.running === true && !this.#keepsLinks) await this.linked();
   }
 
   leaf(options: JoinOptions = {}): Promise<RawPeer> {
@@ -107,6 +110,13 @@ export class Network {
     const server = await RawPeer.listen({ role: 'ultrapeer', answerPings: false, ...options });
     this.#servers.add(server);
     return server;
+  }
+
+  /** The next peer that the node dialled there. */
+  async accept(server: RawPeerServer<RawPeer>): Promise<RawPeer> {
+    const peer = await server.accept();
+    this.#peers.add(peer);
+    return peer;
   }
 
   /** Tells the node to dial. @throws Error where it will not */
@@ -219,7 +229,7 @@ export class Network {
         this.#lastEdge = edge;
       }
       if (table !== undefined) peer.sendTable(table);
-      await this.linked();
+      if (!this.#keepsLinks) await this.linked();
       return peer;
     }
     throw new Error(`network: ${MAX_PLACINGS} connections went to one process`);

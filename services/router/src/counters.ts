@@ -14,6 +14,7 @@ export const DROP_REASONS = [
   'egress-no-credit',
   'egress-disconnected',
   'state-late',
+  'other-shard-map',
 ] as const;
 
 export type DropReason = (typeof DROP_REASONS)[number];

@@ -34,6 +34,7 @@ const CONTROL_TIMEOUT_MS = 1_000;
 const MAX_LEARNED = 512;
 /** The shard that publishes the merged table. */
 const MERGING_SHARD = 0;
+const NOTHING = new Uint8Array(0);
 
 export interface RouterOptions {
   readonly bus: Bus;
@@ -115,7 +116,9 @@ export class Router {
       this.#bus.subscribe(routerLearn(number), ({ learned }) => this.#learn(learned)),
     );
     if (number === MERGING_SHARD) {
-      this.#subscriptions.push(this.#bus.respond(mergedTableRequest, () => this.#wholeTable()));
+      this.#subscriptions.push(
+        this.#bus.respond(mergedTableRequest, () => (this.#mergedNumber === 0 ? undefined : this.#wholeTable())),
+      );
     }
     this.#bus.publish(edgesPoll, { shard: number });
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
@@ -129,6 +132,10 @@ export class Router {
 
   #process(batch: IngressBatch, edge: EdgeLinks): void {
     const shard = this.#shard as RouterShard;
+    if (batch.shardMapVersion !== this.#facts.facts?.shardMapVersion) {
+      shard.counters.dropped['other-shard-map'] += batch.links.length >>> 2;
+      return;
+    }
     forEachFrame(batch, (bytes, start, end, number) => {
       const link = edge.links.get(number);
       if (link === undefined) shard.counters.dropped['unknown-link']++;
@@ -164,27 +171,35 @@ export class Router {
     const change = links.merged.takeChange();
     if (change === undefined) return;
     this.#mergedNumber++;
-    this.#bus.publish(mergedTable, {
-      epoch: this.#options.epoch,
-      number: this.#mergedNumber,
-      bits: change.bits,
-      full: change.full,
-      setSlots: packed(change.set),
-      clearedSlots: packed(change.cleared),
-    });
+    const isSmall = (change.set.length + change.cleared.length) * 4 <= 1 << (change.bits - 3);
+    this.#bus.publish(
+      mergedTable,
+      isSmall && !change.full
+        ? {
+            epoch: this.#options.epoch,
+            number: this.#mergedNumber,
+            bits: change.bits,
+            full: false,
+            setSlots: packed(change.set),
+            clearedSlots: packed(change.cleared),
+            bitmap: NOTHING,
+          }
+        : this.#wholeTable(),
+    );
   }
 
-  #wholeTable(): MergedTable | undefined {
-    if (this.#mergedNumber === 0) return undefined;
-    const { merged } = (this.#shard as RouterShard).links;
-    const table = merged.published();
+  /** The merged table in the smaller of its two forms; never larger than the bitmap, which fits a message. */
+  #wholeTable(): MergedTable {
+    const table = (this.#shard as RouterShard).links.merged.published();
+    const isSparse = table.count * 4 <= 1 << (table.bits - 3);
     return {
       epoch: this.#options.epoch,
       number: this.#mergedNumber,
       bits: table.bits,
       full: true,
-      setSlots: packed(table.slots()),
-      clearedSlots: new Uint8Array(0),
+      setSlots: isSparse ? packed(table.slots()) : NOTHING,
+      clearedSlots: NOTHING,
+      bitmap: isSparse ? NOTHING : table.toBitmap(),
     };
   }
 

@@ -20,6 +20,7 @@ function change(
     full: false,
     setSlots: packed(Uint32Array.from(set)),
     clearedSlots: packed(Uint32Array.from(cleared)),
+    bitmap: new Uint8Array(0),
     ...rest,
   };
 }
@@ -73,6 +74,14 @@ describe('connections merged follower', () => {
     assert.deepEqual(copy.errors, []);
     return frames.length;
   }
+
+  it('takes a whole table as a bitmap', async () => {
+    const table = SlotSet.fromSlots(10, Uint32Array.from([3, 700, 1023]));
+    await startWith(change(4, [], { full: true, bitmap: table.toBitmap() }));
+    assert.deepEqual(slots(), [3, 700, 1023]);
+    await publish(change(5, [8], { cleared: [700] }));
+    assert.deepEqual(slots(), [3, 8, 1023]);
+  });
 
   it('asks for the whole table when it starts and then follows changes in order', async () => {
     await startWith(change(5, [1, 2, 3], { full: true }));

@@ -1,4 +1,4 @@
-import { applyDifference, encodePatches, encodeReset, type SlotSet } from '@filbert/gnutella';
+import { applyDifference, encodePatches, encodeReset, SlotSet } from '@filbert/gnutella';
 import { mergedTable, mergedTableRequest, unpackUint32, type MergedTable } from '@filbert/contracts';
 import type { Bus, Subscription } from '@filbert/kit';
 import { OutClass } from '../link/out-queue.ts';
@@ -105,12 +105,15 @@ export class MergedFollower {
   #apply(change: MergedTable): void {
     // They lead to the table before this one.
     this.#made.clear();
-    this.#table = applyDifference(
-      change.full ? undefined : this.#table,
-      change.bits,
-      unpackUint32(change.setSlots),
-      unpackUint32(change.clearedSlots),
-    );
+    this.#table =
+      change.bitmap.length > 0
+        ? SlotSet.fromBitmap(change.bits, change.bitmap)
+        : applyDifference(
+            change.full ? undefined : this.#table,
+            change.bits,
+            unpackUint32(change.setSlots),
+            unpackUint32(change.clearedSlots),
+          );
     this.#epoch = change.epoch;
     this.#number = change.number;
   }

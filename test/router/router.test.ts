@@ -1,0 +1,130 @@
+import assert from 'node:assert/strict';
+import type {
+  IngressBatch} from '@filbert/contracts';
+import {
+  FactsFollower,
+  IngressBatchBuilder,
+  InternalEdge,
+  LinkKind,
+  mergedTable,
+  mergedTableRequest,
+  MergedTable,
+  nodeFactsRequest,
+  routerIngress,
+  type InternalLink,
+  type NodeFacts,
+} from '@filbert/contracts';
+import { encodeQuery, QueryFlag, SlotSet, tableForNames } from '@filbert/gnutella';
+import { createInProcessBus, createLogger, type Bus } from '@filbert/kit';
+import { Router } from '../../services/router/src/router.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+const FACTS: NodeFacts = {
+  version: 1,
+  serventGuid: new Uint8Array(16).fill(7),
+  nodeSecret: new Uint8Array(16).fill(9),
+  shards: 1,
+  shardMapVersion: 4,
+  advertisedAddress: '',
+  transfersAddress: '',
+  sharedFiles: 0,
+  sharedKib: 0,
+  hosts: [],
+  startedAtMs: 0,
+};
+/** A NATS message, and so the largest that a table may be, in bytes. */
+const MAX_MESSAGE_BYTES = 1024 * 1024;
+
+describe('router on the bus, with internal edges', () => {
+  let bus: Bus;
+  let router: Router;
+  let edge: InternalEdge;
+  let aheadMs: number;
+
+  beforeEach(async () => {
+    bus = createInProcessBus();
+    aheadMs = 0;
+    bus.respond(nodeFactsRequest, () => FACTS);
+    router = new Router({
+      bus,
+      logger: createLogger({ level: 'silent', name: 'test' }),
+      shard: 0,
+      epoch: 21,
+      now: () => performance.now() + aheadMs,
+    });
+    await router.start();
+    const facts = new FactsFollower({ bus });
+    await facts.start();
+    edge = new InternalEdge({ bus, edgeId: 'library-0', epoch: 5, facts });
+    edge.start();
+  });
+  afterEach(async () => {
+    edge.stop();
+    router.stop();
+    await bus.drain();
+  });
+
+  async function routed(count: number): Promise<void> {
+    await waitFor(`${count} links in the router`, () => router.shard?.links.size === count);
+  }
+
+  it('carries a query from one internal link to another whose table matches, and forgets a closed one', async () => {
+    const got: string[] = [];
+    const library = edge.openLink(LinkKind.LINK_KIND_LIBRARY, {
+      onFrame: (bytes, start, end, ttl, hops) => got.push(`${end - start} ${ttl} ${hops}`),
+    });
+    const user = edge.openLink(LinkKind.LINK_KIND_USER, { onFrame: () => assert.fail('nobody answers') });
+    library.setTable(tableForNames(['quiet river'], []));
+    await routed(2);
+    const ask = (n: number, text: string): Uint8Array => {
+      const guid = new Uint8Array(16).fill(n);
+      guid[0] = 1;
+      const frame = encodeQuery({ guid, ttl: 3 }, { flags: QueryFlag.GGEP_HASH, text });
+      user.send(frame);
+      return frame;
+    };
+    ask(1, 'nothing like it');
+    const frame = ask(2, 'river quiet');
+    await waitFor('the query', () => got.length > 0);
+    assert.deepEqual(got, [`${frame.length} 1 0`]);
+    library.close();
+    user.close();
+    await routed(0);
+    assert.equal(
+      router.shard?.links.matrix.find(new Uint32Array(1), 0, new Uint32Array(1), 0, new Uint32Array(8192)),
+      0,
+    );
+  });
+
+  it('tells a full merged table in a message that fits NATS, whole and as published', async () => {
+    const everyThird = Uint32Array.from({ length: 2 ** 20 / 3 }, (_, i) => i * 3);
+    const links: InternalLink[] = [];
+    for (let i = 0; i < 3; i++) links.push(edge.openLink(LinkKind.LINK_KIND_LIBRARY, { onFrame: () => undefined }));
+    const told: MergedTable[] = [];
+    bus.subscribe(mergedTable, (table) => told.push(table));
+    links[0]?.setTable(SlotSet.fromSlots(20, everyThird));
+    await routed(3);
+    aheadMs += 5_000;
+    const published = await waitFor('the merged table', () => told.at(-1));
+    assert.equal(published.full, true);
+    const whole = await bus.request(mergedTableRequest, { edgeId: 'edge-0' }, { timeoutMs: 1_000 });
+    for (const table of [published, whole]) {
+      assert.ok(MergedTable.encode(table).finish().length < MAX_MESSAGE_BYTES / 4);
+      assert.equal(SlotSet.fromBitmap(table.bits, table.bitmap).has(3), true);
+    }
+  });
+
+  it('drops batches that were made for another shard map', async () => {
+    const link = edge.openLink(LinkKind.LINK_KIND_USER, { onFrame: () => undefined });
+    await routed(1);
+    const frame = Buffer.from(
+      encodeQuery({ guid: new Uint8Array(16).fill(3), ttl: 3 }, { flags: 0x9800, text: 'river' }),
+    );
+    const builder = new IngressBatchBuilder();
+    builder.add(frame, 0, frame.length, link.number);
+    const batch: IngressBatch = { ...builder.take(), edgeId: 'library-0', edgeEpoch: 5, shardMapVersion: 3 };
+    bus.openWriter(routerIngress(0), { epoch: 5 }).send(batch, frame.length);
+    await waitFor('the drop', () => router.shard?.counters.dropped['other-shard-map'] === 1);
+    assert.equal(router.shard?.counters.queries, 0);
+  });
+});

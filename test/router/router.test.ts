@@ -71,7 +71,7 @@ describe('router on the bus, with internal edges', () => {
   it('carries a query from one internal link to another whose table matches, and forgets a closed one', async () => {
     const got: string[] = [];
     const library = edge.openLink(LinkKind.LINK_KIND_LIBRARY, {
-      onFrame: (bytes, start, end, ttl, hops) => got.push(`${end - start} ${ttl} ${hops}`),
+      onFrame: (_bytes, start, end, ttl, hops) => got.push(`${end - start} ${ttl} ${hops}`),
     });
     const user = edge.openLink(LinkKind.LINK_KIND_USER, { onFrame: () => assert.fail('nobody answers') });
     library.setTable(tableForNames(['quiet river'], []));

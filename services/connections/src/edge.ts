@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import {
   AcceptingHandshake,
+  ByeCode,
   formatPeerAddress,
   InitiatingHandshake,
   isUsablePeerAddress,
@@ -191,6 +192,10 @@ export class Edge implements LinkHost, DeliverySink {
     return this.#ingress;
   }
 
+  get hostsRefused(): number {
+    return this.#hosts.refused;
+  }
+
   get pongsCached(): number {
     return this.#pongs.size;
   }
@@ -291,10 +296,15 @@ export class Edge implements LinkHost, DeliverySink {
     return this.#dialer.request(address);
   }
 
-  /** Ends a link with BYE 201. @returns whether there was one */
-  disconnect(number: number, reason: string): boolean {
+  /**
+   * Ends a link with BYE.
+   * @param byeCode one of the codes in use (docs/protocol/02 §7); any other counts as 201
+   * @returns whether there was such a link
+   */
+  disconnect(number: number, reason: string, byeCode: number = ByeCode.USER_REMOVED): boolean {
     const link = this.links.get(number);
-    link?.bye(201, oneLine(reason) || 'User removed connection');
+    const code = Object.values(ByeCode).find((known) => known === byeCode) ?? ByeCode.USER_REMOVED;
+    link?.bye(code, oneLine(reason) || 'User removed connection');
     return link !== undefined;
   }
 
@@ -375,7 +385,7 @@ export class Edge implements LinkHost, DeliverySink {
     }
     if (request.kick !== undefined) {
       if (request.kick.epoch !== this.#options.epoch) return { accepted: false, reason: 'another epoch' };
-      const found = this.disconnect(request.kick.link, request.kick.reason);
+      const found = this.disconnect(request.kick.link, request.kick.reason, request.kick.byeCode);
       return { accepted: found, reason: found ? '' : 'no such link' };
     }
     if (request.drain !== undefined) {

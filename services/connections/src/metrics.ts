@@ -22,6 +22,11 @@ export function declareMetrics(metrics: Metrics, edge: Edge): void {
   metrics.counterFrom('dials_total', 'Dials that reached a peer.', () => counters.dials);
   metrics.counterFrom('dials_failed_total', 'Dials that reached nobody.', () => counters.dialsFailed);
   metrics.counterFrom('links_closed_total', 'Links that ended.', () => counters.linksClosed);
+  metrics.counterFrom(
+    'hosts_refused_total',
+    'Addresses learned from peers and not passed on: unusable, or too many.',
+    () => edge.hostsRefused,
+  );
   metrics.counterFrom('flushes_total', 'Links flushed.', () => edge.flushes.flushes);
   metrics.counterFrom(
     'handshakes_total',

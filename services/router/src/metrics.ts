@@ -3,14 +3,16 @@ import { DROP_REASONS } from './counters.ts';
 import type { Router } from './router.ts';
 import type { RouterShard } from './shard.ts';
 
+const ROUTE_TABLES = { table: ['query', 'push'] } as const;
+
 /** Declares what the router shards of this process tell, each number summed over them. */
 export function declareMetrics(metrics: Metrics, routers: readonly Router[]): void {
   const sum = (read: (shard: RouterShard) => number): number =>
     routers.reduce((total, { shard }) => total + (shard === undefined ? 0 : read(shard)), 0);
   metrics.gaugeFrom('links', 'Links known.', () => sum((shard) => shard.links.size));
   metrics.gaugeFrom('leaf_tables', 'Leaves with a usable table.', () => sum((shard) => shard.links.leavesWithTable));
-  metrics.gaugeFrom('query_routes', 'Query GUIDs remembered.', () => sum((shard) => shard.queryRoutes));
-  metrics.gaugeFrom('push_routes', 'Servent GUIDs remembered.', () => sum((shard) => shard.pushRoutes));
+  metrics.gaugeFrom('query_routes', 'Query GUIDs remembered.', () => sum((shard) => shard.queryRoutes.size));
+  metrics.gaugeFrom('push_routes', 'Servent GUIDs remembered.', () => sum((shard) => shard.pushRoutes.size));
   metrics.gaugeFrom('leaf_searches', 'Searches under way for leaves.', () => sum((shard) => shard.searches.active));
   metrics.gaugeFrom('merged_table_slots', 'Slots set in the merged table.', () =>
     sum((shard) => shard.links.merged.count),
@@ -28,6 +30,19 @@ export function declareMetrics(metrics: Metrics, routers: readonly Router[]): vo
       { labels: { type: 'query' }, value: sum((shard) => shard.counters.queryDeliveries) },
       { labels: { type: 'hit' }, value: sum((shard) => shard.counters.hitDeliveries) },
       { labels: { type: 'push' }, value: sum((shard) => shard.counters.pushDeliveries) },
+    ],
+  );
+  metrics.counterFrom('routes_expired_total', 'Routes forgotten with their generation, by table.', ROUTE_TABLES, () => [
+    { labels: { table: 'query' }, value: sum((shard) => shard.queryRoutes.expired) },
+    { labels: { table: 'push' }, value: sum((shard) => shard.pushRoutes.expired) },
+  ]);
+  metrics.counterFrom(
+    'route_generations_full_total',
+    'Generations of routes replaced early because they were full, by table.',
+    ROUTE_TABLES,
+    () => [
+      { labels: { table: 'query' }, value: sum((shard) => shard.queryRoutes.fullRotations) },
+      { labels: { table: 'push' }, value: sum((shard) => shard.pushRoutes.fullRotations) },
     ],
   );
   metrics.counterFrom('candidates_total', 'Links that the filter found.', () =>

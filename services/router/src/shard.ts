@@ -14,6 +14,7 @@ import {
 } from '@filbert/gnutella';
 import { LinkCapability, LinkKind, type ShardMap } from '@filbert/contracts';
 import { ShardCounters, type DropReason } from './counters.ts';
+import type { GuidTable } from './guid-table.ts';
 import { LeafSearches } from './leaf-search.ts';
 import { LinkTable, type EdgeLinks, type Link } from './link-table.ts';
 import { Outbox, type EgressWriter } from './outbox.ts';
@@ -98,12 +99,14 @@ export class RouterShard {
     });
   }
 
-  get queryRoutes(): number {
-    return this.#queries.size;
+  /** Ways back of queries, by message GUID. */
+  get queryRoutes(): GuidTable {
+    return this.#queries;
   }
 
-  get pushRoutes(): number {
-    return this.#pushWays.size;
+  /** Ways to servents, by servent GUID. */
+  get pushRoutes(): GuidTable {
+    return this.#pushWays;
   }
 
   /** Routes the frame `bytes[start, end)`, header included, that came from `link`. */

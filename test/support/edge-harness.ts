@@ -33,11 +33,15 @@ export const EDGE_EPOCH = 77;
 export class EdgeHarness {
   readonly bus: Bus;
   readonly edge: Edge;
+  /** Where the edge listens, or listened. */
+  port = 0;
   /** Frames that the edge sent to the shard. */
   readonly routed: RoutedFrame[] = [];
   readonly state: StateBatch[] = [];
   readonly hosts: HostSeen[] = [];
   readonly summaries: EdgeSummary[] = [];
+  /** The epoch that `deliver` and `verdict` name. */
+  epoch = EDGE_EPOCH;
   #egress: StreamWriter<EgressBatch> | undefined;
   readonly #peers: RawPeer[] = [];
   readonly #sockets: Socket[] = [];
@@ -76,13 +80,8 @@ export class EdgeHarness {
     });
     const harness = new EdgeHarness(bus, edge);
     await edge.start();
+    harness.port = Number(edge.listenAddress.slice(edge.listenAddress.lastIndexOf(':') + 1));
     return harness;
-  }
-
-  /** The port that the edge listens on. */
-  get port(): number {
-    const { listenAddress } = this.edge;
-    return Number(listenAddress.slice(listenAddress.lastIndexOf(':') + 1));
   }
 
   /** Dials the edge, as a leaf unless said; a refusal resolves too. */
@@ -155,7 +154,7 @@ export class EdgeHarness {
 
   #send(builder: EgressBatchBuilder): void {
     const batch = builder.take();
-    batch.edgeEpoch = EDGE_EPOCH;
+    batch.edgeEpoch = this.epoch;
     this.#egress ??= this.bus.openWriter(edgeEgress(EDGE_ID), { epoch: 1 });
     this.#egress.send(batch, egressBytes(batch));
   }

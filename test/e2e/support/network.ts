@@ -37,6 +37,13 @@ export interface Marker {
   readonly words: string;
 }
 
+/** Any peer of a scenario, as far as the network counts and closes it. */
+interface Neighbour {
+  readonly accepted: boolean;
+  readonly destroyed: boolean;
+  close: () => Promise<void>;
+}
+
 type Client = ReturnType<typeof createRpcClient>;
 
 /** One node and the raw peers of a scenario around it. */
@@ -45,8 +52,8 @@ export class Network {
   readonly #keepsLinks: boolean;
   #node: NodeProcess | undefined;
   #client: Client | undefined;
-  readonly #peers = new Set<RawPeer>();
-  readonly #servers = new Set<RawPeerServer<RawPeer>>();
+  readonly #peers = new Set<Neighbour>();
+  readonly #servers = new Set<{ close: () => Promise<void> }>();
   /** Which connections process holds each peer. */
   readonly #edges = new WeakMap<RawPeer, string>();
   #lastEdge: string | undefined;
@@ -101,22 +108,29 @@ export class Network {
   /** One dial, wherever it is held; a refusal resolves too. */
   async dial(options: Partial<RawConnectOptions> = {}): Promise<RawPeer> {
     const peer = await RawPeer.connect({ ...this.node.gnutella, role: 'leaf', answerPings: false, ...options });
+    return this.keep(peer);
+  }
+
+  /** Counts a peer among the node's links and closes it with the scenario. */
+  keep<Peer extends Neighbour>(peer: Peer): Peer {
     this.#peers.add(peer);
     return peer;
   }
 
-  /** A port where the node is awaited; it is closed with the scenario. */
-  async listen(options: Partial<RawListenOptions> = {}): Promise<RawPeerServer<RawPeer>> {
-    const server = await RawPeer.listen({ role: 'ultrapeer', answerPings: false, ...options });
+  /** Closes it with the scenario. */
+  keepServer<Server extends { close: () => Promise<void> }>(server: Server): Server {
     this.#servers.add(server);
     return server;
   }
 
+  /** A port where the node is awaited; it is closed with the scenario. */
+  async listen(options: Partial<RawListenOptions> = {}): Promise<RawPeerServer<RawPeer>> {
+    return this.keepServer(await RawPeer.listen({ role: 'ultrapeer', answerPings: false, ...options }));
+  }
+
   /** The next peer that the node dialled there. */
-  async accept(server: RawPeerServer<RawPeer>): Promise<RawPeer> {
-    const peer = await server.accept();
-    this.#peers.add(peer);
-    return peer;
+  async accept<Peer extends Neighbour>(server: RawPeerServer<Peer>): Promise<Peer> {
+    return this.keep(await server.accept());
   }
 
   /** Tells the node to dial. @throws Error where it will not */

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import type {
-  IngressBatch} from '@filbert/contracts';
+import type { IngressBatch } from '@filbert/contracts';
 import {
   FactsFollower,
   IngressBatchBuilder,

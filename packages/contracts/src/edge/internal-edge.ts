@@ -5,7 +5,7 @@ import type { EdgeControlReply, EgressBatch, LinkKind, LinkRecord, TableChange }
 import { emptyLinkRecord } from '../link.ts';
 import { ShardMap } from '../shard.ts';
 import { edgeControl, edgeEgress, edgesPoll, edgesSummary } from '../subjects.ts';
-import { FactsFollower } from './facts-follower.ts';
+import type { FactsFollower } from './facts-follower.ts';
 import { Ingress } from './ingress.ts';
 import { StateStream, type DescribedLink } from './state-stream.ts';
 import { NO_TABLE, tableChanges } from './table-difference.ts';

@@ -1,12 +1,11 @@
 import { bootstrapConfig } from '@filbert/bootstrap';
 import { connectionsConfig } from '@filbert/connections';
-import { shareOption } from '@filbert/contracts';
+import { shareOption, transfersListenOption } from '@filbert/contracts';
 import {
   adminOption,
   controlOption,
   controlTokenOption,
   defineConfig,
-  hostPort,
   integer,
   list,
   logLevelOption,
@@ -54,12 +53,7 @@ const upConfig = defineConfig({
     description: 'With --processes: transfers processes. Not in use yet.',
   }),
   share: shareOption,
-  transfersListen: option({
-    flag: 'transfers-listen',
-    env: 'FILBERT_TRANSFERS_LISTEN',
-    schema: hostPort(),
-    description: 'Where files are served, if not on the Gnutella port. Not in use yet.',
-  }),
+  transfersListen: transfersListenOption,
   logLevel: logLevelOption,
   ...tracingOptions,
 });

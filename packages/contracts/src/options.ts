@@ -1,5 +1,5 @@
 // Settings that several services share: each is one object, so that a process that runs several reads it once.
-import { filePath, integer, list, option, toggle } from '@filbert/kit';
+import { filePath, hostPort, integer, list, option, toggle } from '@filbert/kit';
 
 /** Loopback and private addresses may be peers. */
 export const allowPrivateOption = option({
@@ -36,4 +36,12 @@ export const shareOption = option({
   schema: list(filePath()),
   default: [],
   description: 'Folders to share.',
+});
+
+/** Where files are served, if not on the Gnutella port. */
+export const transfersListenOption = option({
+  flag: 'transfers-listen',
+  env: 'FILBERT_TRANSFERS_LISTEN',
+  schema: hostPort(),
+  description: 'Where files are served, if not on the Gnutella port.',
 });

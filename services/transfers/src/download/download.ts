@@ -1,0 +1,590 @@
+import type { Logger } from '@filbert/kit';
+import type { PeerAddress, Sha1 } from '@filbert/gnutella';
+import type { BlameReason, TransfersCounters } from '../counters.ts';
+import type { Bandwidth } from '../http/bandwidth.ts';
+import type { JobStore, StoredJob, StoredState } from '../jobs/job-store.ts';
+import { Connection } from '../network/connection.ts';
+import { dial } from '../network/dial.ts';
+import { nextChunk } from './chunk-plan.ts';
+import { DiskError, isFinishedFile, PartFile, type WriteAt } from './part-file.ts';
+import type { PushClient } from './push-client.ts';
+import { RangeSet, type Range } from './range-set.ts';
+import { Source, sourceKey, type SourceFacts } from './source.ts';
+import { runSession, type SessionDownload, type SessionEnd } from './source-session.ts';
+import type { DownloadTimings } from './timings.ts';
+
+/** Sources asked at one time for one download. */
+export const MAX_ACTIVE_SOURCES = 6;
+/** Sources known of one download; further ones are not taken. */
+export const MAX_SOURCES = 200;
+/** A source that ends connections after each stretch may be asked again this soon, in ms. */
+const RECONNECT_MS = 50;
+/** Longest time between two looks at what can be done, in ms. */
+const LONGEST_NAP_MS = 60_000;
+/** Share of the newest second in the rate that is shown. */
+const RATE_WEIGHT = 0.3;
+
+/** What a download does now. */
+export type DownloadState =
+  'queued' | 'running' | 'waiting' | 'verifying' | 'completed' | 'paused' | 'disk-full' | 'failed' | 'cancelled';
+
+/** Connections to sources that all downloads share. */
+export interface SessionBudget {
+  /** False where all are in use; downloads that wait for one are nudged when one is given back. */
+  tryTake(): boolean;
+  give(): void;
+}
+
+export interface DownloadDependencies {
+  readonly folder: string;
+  readonly store: JobStore;
+  readonly pushes: PushClient;
+  readonly bandwidth: Bandwidth;
+  readonly counters: TransfersCounters;
+  readonly budget: SessionBudget;
+  readonly timings: DownloadTimings;
+  readonly logger: Logger;
+  readonly ownAddress: () => PeerAddress | undefined;
+  /** ms since 1970 */
+  readonly wallClock: () => number;
+  readonly writeAt?: WriteAt;
+}
+
+/** One file being fetched from however many sources, from its first byte to its name in the downloads folder. */
+export class Download implements SessionDownload {
+  readonly id: string;
+  readonly sha1: Sha1;
+  readonly name: string;
+  readonly createdAtMs: number;
+  /** Rises with every change that a watcher may want to see. */
+  version = 1;
+  bytesPerSecond = 0;
+  readonly #deps: DownloadDependencies;
+  readonly #sources = new Map<string, Source>();
+  readonly #fetching = new Set<Range>();
+  readonly #sessions = new Set<Promise<void>>();
+  #file: PartFile;
+  #written: RangeSet;
+  #contributors: Set<string>;
+  #size: number | undefined;
+  #sizeIsLearned: boolean;
+  #sizeFrom = '';
+  #oneSourceOnly: boolean;
+  #state: DownloadState;
+  #reason: string;
+  #path: string;
+  #finishedAtMs: number;
+  #nextAttemptAtMs = 0;
+  #stopping = new AbortController();
+  #round = new AbortController();
+  #running: Promise<void> | undefined;
+  #wake: (() => void) | undefined;
+  #failure: Error | undefined;
+  /** What the last checkpoint made durable. */
+  #durable: readonly Range[];
+  #dirty = false;
+  #checkpointing: Promise<void> | undefined;
+  #rateBytes = 0;
+
+  constructor(job: StoredJob, deps: DownloadDependencies) {
+    this.#deps = deps;
+    this.id = job.id;
+    this.sha1 = job.sha1;
+    this.name = job.name;
+    this.createdAtMs = job.createdAtMs;
+    this.#size = job.sizeBytes;
+    this.#sizeIsLearned = job.sizeIsLearned;
+    this.#oneSourceOnly = job.oneSourceOnly;
+    this.#state = job.state === 'active' ? 'queued' : job.state;
+    this.#reason = job.reason;
+    this.#path = job.path;
+    this.#finishedAtMs = job.finishedAtMs;
+    this.#written = RangeSet.from(job.ranges);
+    this.#durable = this.#written.ranges;
+    this.#contributors = new Set(job.contributors);
+    this.#file = this.#newFile();
+    this.addSources(job.sources);
+  }
+
+  get state(): DownloadState {
+    return this.#state;
+  }
+
+  /** One sentence for people, or empty. */
+  get reason(): string {
+    return this.#reason;
+  }
+
+  get sizeBytes(): number | undefined {
+    return this.#size;
+  }
+
+  get doneBytes(): number {
+    return this.#state === 'completed' ? (this.#size ?? 0) : this.#written.bytes;
+  }
+
+  /** Where the finished file is; empty before. */
+  get path(): string {
+    return this.#state === 'completed' ? this.#path : '';
+  }
+
+  get finishedAtMs(): number {
+    return this.#finishedAtMs;
+  }
+
+  /** When a download that waits goes on by itself, ms since 1970; 0 where it does not. */
+  get nextAttemptAtMs(): number {
+    return this.#state === 'waiting' ? this.#nextAttemptAtMs : 0;
+  }
+
+  get isHtml(): boolean {
+    return /\.x?html?$/i.test(this.name);
+  }
+
+  sources(): Iterable<Source> {
+    return this.#sources.values();
+  }
+
+  /** Takes sources that are not known yet. @returns how many were new */
+  addSources(facts: Iterable<SourceFacts>): number {
+    let added = 0;
+    for (const one of facts) {
+      const key = sourceKey(one);
+      if (key === '' || this.#sources.has(key) || this.#sources.size >= MAX_SOURCES) continue;
+      this.#sources.set(key, new Source(one));
+      added++;
+    }
+    if (added > 0) this.#touch();
+    return added;
+  }
+
+  /** Takes a size that whoever asks for the file vouches for, where none is known. */
+  suggestSize(bytes: number): void {
+    if (this.#size !== undefined) return;
+    this.#size = bytes;
+    this.#touch();
+  }
+
+  /** Goes on, unless it is completed or running already. */
+  start(): void {
+    if (this.#running !== undefined || this.#state === 'completed' || this.#state === 'cancelled') return;
+    this.#stopping = new AbortController();
+    this.#failure = undefined;
+    this.#set('queued', '');
+    this.#running = this.#run().finally(() => {
+      this.#running = undefined;
+    });
+  }
+
+  /** Lets a resumed download ask every source again. */
+  forgiveSources(): void {
+    for (const source of this.#sources.values()) if (source.blame !== 'wrong-hash') source.forgive();
+    this.#touch();
+  }
+
+  /** Stops fetching; what was fetched is kept and noted. */
+  async halt(): Promise<void> {
+    this.#stopping.abort();
+    this.#round.abort();
+    this.#touch();
+    await this.#running;
+  }
+
+  async pause(): Promise<void> {
+    await this.halt();
+    if (this.#state === 'completed') return;
+    this.#set('paused', 'paused by a person');
+    await this.#save();
+  }
+
+  /** Stops and removes what was fetched; a finished file stays. */
+  async cancel(): Promise<void> {
+    await this.halt();
+    if (this.#state !== 'completed') await this.#file.remove();
+    this.#set('cancelled', '');
+    await this.#deps.store.remove(this.id);
+  }
+
+  /** Notes the job in the store. @throws what the store throws */
+  save(): Promise<void> {
+    return this.#deps.store.put(this.#stored());
+  }
+
+  /** Told once a second: keeps the rate that is shown. */
+  tick(): void {
+    const rate = this.bytesPerSecond * (1 - RATE_WEIGHT) + this.#rateBytes * RATE_WEIGHT;
+    this.#rateBytes = 0;
+    const shown = this.#sessions.size === 0 || rate < 1 ? 0 : rate;
+    if (shown !== this.bytesPerSecond) this.version++;
+    this.bytesPerSecond = shown;
+  }
+
+  /** A place for a connection may have become free. */
+  nudge(): void {
+    this.#wake?.();
+  }
+
+  nextChunk(): Range | undefined {
+    if (this.#stopping.signal.aborted || this.#round.signal.aborted) return undefined;
+    const chunk = nextChunk(this.#written, this.#fetching, this.#size);
+    if (chunk !== undefined) this.#fetching.add(chunk);
+    return chunk;
+  }
+
+  releaseChunk(chunk: Range): void {
+    this.#fetching.delete(chunk);
+  }
+
+  acceptSize(total: number, source: Source): boolean {
+    if (this.#size === undefined) {
+      this.#size = total;
+      this.#sizeIsLearned = true;
+      this.#sizeFrom = source.key;
+      this.#touch();
+    }
+    return this.#size === total;
+  }
+
+  async receive(bytes: Buffer, position: number, source: Source): Promise<void> {
+    await this.#file.write(bytes, position);
+    this.#written.add(position, position + bytes.length);
+    this.#contributors.add(source.key);
+    this.#dirty = true;
+    this.#rateBytes += bytes.length;
+    this.#deps.counters.downloadedBytes += bytes.length;
+    source.credit(bytes.length);
+    this.version++;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    const checkpoints = setInterval(() => void this.#checkpoint(), this.#deps.timings.checkpointMs);
+    try {
+      if (await this.#wasFinished(signal)) return;
+      await this.#openFile();
+      await this.#save();
+      while (!signal.aborted) {
+        if (this.#failure !== undefined) throw this.#failure;
+        if (this.#size !== undefined && this.#written.bytes === this.#size) {
+          await this.#endRound();
+          if (await this.#finish(signal)) return;
+          continue;
+        }
+        this.#launch();
+        await this.#nap();
+      }
+    } catch (error) {
+      if (signal.aborted && !(error instanceof DiskError)) return;
+      this.#failed(error);
+    } finally {
+      clearInterval(checkpoints);
+      await this.#endRound();
+      await this.#checkpoint();
+      await this.#file.close().catch(() => undefined);
+      await this.#save();
+    }
+  }
+
+  /** A process may have died between giving the file its name and noting that. */
+  async #wasFinished(signal: AbortSignal): Promise<boolean> {
+    if (this.#path === '' || this.#size === undefined) return false;
+    if (!(await isFinishedFile(this.#path, this.#size, this.sha1, signal))) {
+      if (!signal.aborted) this.#path = '';
+      return false;
+    }
+    await this.#file.remove();
+    this.#completed();
+    return true;
+  }
+
+  async #openFile(): Promise<void> {
+    const length = await this.#file.open();
+    // What the file does not hold was not fetched, whatever was noted.
+    this.#written = this.#written.cutAt(Math.min(length, this.#size ?? length));
+    this.#durable = [...this.#written.ranges];
+    if (this.#written.bytes === 0) this.#contributors.clear();
+  }
+
+  #launch(): void {
+    const now = this.#deps.wallClock();
+    const most = this.#oneSourceOnly ? 1 : MAX_ACTIVE_SOURCES;
+    let starved = false;
+    for (const source of this.#sources.values()) {
+      if (this.#sessions.size >= most) break;
+      if (!source.isReady(now)) continue;
+      if (nextChunk(this.#written, this.#fetching, this.#size) === undefined) break;
+      if (!this.#deps.budget.tryTake()) {
+        starved = true;
+        break;
+      }
+      source.active = true;
+      const session = this.#session(source).finally(() => {
+        source.active = false;
+        this.#sessions.delete(session);
+        this.#deps.budget.give();
+        this.#touch();
+      });
+      this.#sessions.add(session);
+    }
+    this.#describe(starved);
+  }
+
+  async #session(source: Source): Promise<void> {
+    const signal = AbortSignal.any([this.#stopping.signal, this.#round.signal]);
+    try {
+      if (this.#oneSourceOnly && [...this.#contributors].some((key) => key !== source.key)) await this.#discard();
+      const end = await this.#talk(source, signal);
+      if (signal.aborted || end.kind === 'stopped') return;
+      if (end.kind === 'blamed') this.#blame(source, end.reason, end.retryAfterMs);
+      else source.restUntilMs = this.#deps.wallClock() + RECONNECT_MS;
+    } catch (error) {
+      this.#failure ??= error instanceof Error ? error : new Error(String(error));
+      this.#round.abort();
+    }
+  }
+
+  async #talk(source: Source, signal: AbortSignal): Promise<SessionEnd> {
+    const { pushes, bandwidth, timings, ownAddress } = this.#deps;
+    const { address, serventGuid, index, firewalled } = source.facts;
+    let connection: Connection | undefined;
+    if (address !== undefined && !firewalled) {
+      const socket = await dial(address, timings.connectMs, signal);
+      if (socket !== undefined) connection = new Connection(socket, address);
+    }
+    if (connection === undefined && serventGuid !== undefined && !signal.aborted) {
+      const pushed = await pushes.connect(serventGuid, index, timings.givMs, signal);
+      if (typeof pushed === 'string') return { kind: 'blamed', reason: firewalled ? pushed : 'unreachable' };
+      connection = pushed;
+    }
+    if (connection === undefined) return { kind: 'blamed', reason: 'unreachable' };
+    return runSession({ download: this, source, connection, bandwidth, timings, signal, ownAddress: ownAddress() });
+  }
+
+  #blame(source: Source, reason: BlameReason, retryAfterMs: number | undefined): void {
+    const { counters, timings, logger } = this.#deps;
+    counters.blames[reason]++;
+    source.hold(reason, this.#deps.wallClock(), timings.restFactor, retryAfterMs);
+    logger.debug({ download: this.id, reason }, 'a source was left alone');
+    // Whoever told the size may have lied: others that were held to it get another chance.
+    if (this.#sizeIsLearned && source.key === this.#sizeFrom && this.#hasBlamed('wrong-size')) {
+      this.#forgetSize();
+      this.#round.abort();
+    }
+  }
+
+  #hasBlamed(reason: BlameReason): boolean {
+    return [...this.#sources.values()].some((source) => source.blame === reason);
+  }
+
+  #forgetSize(): void {
+    this.#size = undefined;
+    this.#sizeIsLearned = false;
+    this.#sizeFrom = '';
+    for (const source of this.#sources.values()) if (source.blame === 'wrong-size') source.forgive();
+  }
+
+  /** Says what the download does, where nothing else did. */
+  #describe(starved: boolean): void {
+    if (this.#sessions.size > 0) {
+      this.#set('running', '');
+    } else if (starved) {
+      this.#set('queued', 'all connections to sources are in use');
+    } else {
+      this.#nextAttemptAtMs = this.#nextReadyMs() ?? 0;
+      this.#set('waiting', this.#waitingReason());
+    }
+  }
+
+  #waitingReason(): string {
+    if (this.#sources.size === 0) return 'no source is known';
+    const blames = new Map<string, number>();
+    for (const { blame } of this.#sources.values()) {
+      if (blame !== undefined) blames.set(blame, (blames.get(blame) ?? 0) + 1);
+    }
+    const list = [...blames].map(([blame, count]) => (count === 1 ? blame : `${blame} (${count})`)).join(', ');
+    const again = this.#nextAttemptAtMs > 0 ? 'sources rest and are tried again' : 'every source was given up';
+    return list === '' ? again : `${again}: ${list}`;
+  }
+
+  #nextReadyMs(): number | undefined {
+    let next: number | undefined;
+    for (const source of this.#sources.values()) {
+      if (source.givenUp || source.active) continue;
+      if (next === undefined || source.restUntilMs < next) next = source.restUntilMs;
+    }
+    return next;
+  }
+
+  async #nap(): Promise<void> {
+    // A size was taken back or the disk failed: nothing of this round goes on.
+    if (this.#round.signal.aborted) {
+      await this.#endRound();
+      if (this.#failure === undefined && this.#size === undefined) await this.#discard();
+      return;
+    }
+    const next = this.#nextReadyMs() ?? Number.POSITIVE_INFINITY;
+    const now = this.#deps.wallClock();
+    // A source that is ready and found no place is woken by `nudge`.
+    const napMs = next > now ? Math.min(next - now, LONGEST_NAP_MS) : LONGEST_NAP_MS;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, napMs);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#wake = undefined;
+  }
+
+  /** Ends all sessions and waits for them; the next round starts with clean hands. */
+  async #endRound(): Promise<void> {
+    this.#round.abort();
+    await Promise.allSettled([...this.#sessions]);
+    this.#round = new AbortController();
+  }
+
+  /** @returns false where the hash was wrong and fetching begins anew */
+  async #finish(signal: AbortSignal): Promise<boolean> {
+    const { counters, wallClock } = this.#deps;
+    const size = this.#size ?? 0;
+    this.#set('verifying', '');
+    await this.#checkpoint();
+    if (!(await this.#file.verify(size, signal))) {
+      await this.#onWrongHash();
+      return false;
+    }
+    this.#path = await this.#file.finish(size, async (path) => {
+      this.#path = path;
+      await this.#save();
+    });
+    this.#finishedAtMs = wallClock();
+    counters.downloadsCompleted++;
+    this.#completed();
+    return true;
+  }
+
+  #completed(): void {
+    this.#written = new RangeSet();
+    this.#finishedAtMs ||= this.#deps.wallClock();
+    this.#set('completed', '');
+  }
+
+  async #onWrongHash(): Promise<void> {
+    const { counters, logger } = this.#deps;
+    counters.hashMismatches++;
+    const [only, another] = this.#contributors;
+    const culprit = another === undefined && only !== undefined ? this.#sources.get(only) : undefined;
+    if (culprit !== undefined) this.#blame(culprit, 'wrong-hash', undefined);
+    logger.warn({ download: this.id, sources: this.#contributors.size }, 'the hash is wrong: the file is fetched anew');
+    // With several, nobody can tell who lied: from now on one at a time.
+    this.#oneSourceOnly = true;
+    if (this.#sizeIsLearned) this.#forgetSize();
+    await this.#discard();
+  }
+
+  async #discard(): Promise<void> {
+    this.#deps.counters.discardedBytes += this.#written.bytes;
+    this.#written = new RangeSet();
+    this.#contributors.clear();
+    await this.#file.clear();
+    // Before new bytes come: those of the past must not be noted as there.
+    this.#durable = [];
+    this.#dirty = false;
+    await this.#save();
+  }
+
+  /** Makes what was written durable and notes it. */
+  async #checkpoint(): Promise<void> {
+    if (!this.#dirty) return this.#checkpointing;
+    if (this.#checkpointing !== undefined) return this.#checkpointing;
+    this.#dirty = false;
+    const ranges = [...this.#written.ranges];
+    this.#checkpointing = this.#file
+      .sync()
+      .then(() => {
+        this.#durable = ranges;
+        return this.save();
+      })
+      .catch((error: unknown) => {
+        // The checkpoint before stands; this one is made up for with the next.
+        this.#dirty = true;
+        if (error instanceof DiskError) this.#failure ??= error;
+        else this.#deps.logger.warn({ err: error, download: this.id }, 'progress cannot be noted');
+      })
+      .finally(() => {
+        this.#checkpointing = undefined;
+      });
+    return this.#checkpointing;
+  }
+
+  async #save(): Promise<void> {
+    try {
+      await this.save();
+    } catch (error) {
+      this.#deps.logger.warn({ err: error, download: this.id }, 'the state of a download cannot be noted');
+    }
+  }
+
+  #failed(error: unknown): void {
+    if (!(error instanceof DiskError)) {
+      this.#deps.logger.error({ err: error, download: this.id }, 'a download failed');
+      this.#set('failed', 'internal error; see the log');
+    } else if (error.code === 'disk-full') {
+      this.#set('disk-full', `the disk of ${this.#deps.folder} is full: make room and resume; nothing fetched is lost`);
+    } else {
+      this.#set('failed', error.message);
+    }
+  }
+
+  #set(state: DownloadState, reason: string): void {
+    if (state === this.#state && reason === this.#reason) return;
+    this.#state = state;
+    this.#reason = reason;
+    this.version++;
+  }
+
+  #touch(): void {
+    this.version++;
+    this.#wake?.();
+  }
+
+  #newFile(): PartFile {
+    const { folder, writeAt } = this.#deps;
+    return new PartFile({ folder, name: this.name, sha1: this.sha1, ...(writeAt === undefined ? {} : { writeAt }) });
+  }
+
+  #stored(): StoredJob {
+    return {
+      id: this.id,
+      sha1: this.sha1,
+      name: this.name,
+      sizeBytes: this.#size,
+      sizeIsLearned: this.#sizeIsLearned,
+      state: storedState(this.#state),
+      reason: this.#reason,
+      ranges: this.#state === 'completed' ? [] : this.#durable,
+      sources: [...this.#sources.values()].filter(({ blame }) => blame !== 'wrong-hash').map(({ facts }) => facts),
+      contributors: [...this.#contributors],
+      oneSourceOnly: this.#oneSourceOnly,
+      path: this.#path,
+      createdAtMs: this.createdAtMs,
+      finishedAtMs: this.#finishedAtMs,
+    };
+  }
+}
+
+function storedState(state: DownloadState): StoredState {
+  switch (state) {
+    case 'paused':
+    case 'disk-full':
+    case 'failed':
+    case 'completed':
+      return state;
+    case 'queued':
+    case 'running':
+    case 'waiting':
+    case 'verifying':
+    case 'cancelled':
+      return 'active';
+  }
+}

@@ -1,0 +1,231 @@
+import { createHash } from 'node:crypto';
+import {
+  parseMagnet,
+  parseSha1Urn,
+  sha1FromBase32,
+  base32Encode,
+  asSha1,
+  hexDecode,
+  parsePeerAddress,
+} from '@filbert/gnutella';
+import type { Magnet, Sha1 } from '@filbert/gnutella';
+import type { StoredJob } from '../jobs/job-store.ts';
+import { Download, type DownloadDependencies, type SessionBudget } from './download.ts';
+import { safeFileName } from './file-names.ts';
+import type { SourceFacts } from './source.ts';
+
+/** Downloads known at one time, finished ones included; a new one is refused. */
+export const MAX_DOWNLOADS = 1_000;
+/** Finished downloads that are remembered; the oldest are forgotten, their files stay. */
+export const MAX_FINISHED = 500;
+/** Connections to sources of all downloads together. */
+export const MAX_SESSIONS = 64;
+const EMPTY_SHA1 = createHash('sha1').digest();
+const RATE_INTERVAL_MS = 1_000;
+
+export type TransfersErrorCode = 'bad-target' | 'too-many-downloads' | 'no-such-download' | 'download-is-finished';
+
+/** What a caller asked for cannot be done. */
+export class TransfersError extends Error {
+  readonly code: TransfersErrorCode;
+
+  constructor(code: TransfersErrorCode, message: string) {
+    super(message);
+    this.name = 'TransfersError';
+    this.code = code;
+  }
+}
+
+/** What is to be fetched. */
+export interface DownloadRequest {
+  /** Magnet link, `urn:sha1:…`, 32 base32 digits or 40 hex digits. */
+  readonly target: string;
+  readonly sources: readonly SourceFacts[];
+  /** Empty: the magnet's, else the hash. */
+  readonly name: string;
+  /** 0: unknown. */
+  readonly sizeBytes: number;
+}
+
+export interface DownloadsOptions extends Omit<DownloadDependencies, 'budget'> {
+  /** A fresh id, unique for good. */
+  readonly newId: () => string;
+}
+
+/** All downloads of this worker. */
+export class Downloads {
+  readonly #options: DownloadsOptions;
+  readonly #downloads = new Map<string, Download>();
+  readonly #budget: SessionBudget;
+  #sessions = 0;
+  #ticker: NodeJS.Timeout | undefined;
+
+  constructor(options: DownloadsOptions) {
+    this.#options = options;
+    this.#budget = {
+      tryTake: () => {
+        if (this.#sessions >= MAX_SESSIONS) return false;
+        this.#sessions++;
+        return true;
+      },
+      give: () => {
+        this.#sessions--;
+        for (const download of this.#downloads.values()) if (download.state === 'queued') download.nudge();
+      },
+    };
+  }
+
+  /** Connections to sources in use. */
+  get sessions(): number {
+    return this.#sessions;
+  }
+
+  /** Takes up what an earlier process left, and goes on with it. @throws what the store throws */
+  async start(): Promise<void> {
+    for (const job of await this.#options.store.list()) {
+      const download = new Download(job, { ...this.#options, budget: this.#budget });
+      this.#downloads.set(job.id, download);
+      if (job.state === 'active') download.start();
+    }
+    this.#ticker = setInterval(() => {
+      for (const download of this.#downloads.values()) download.tick();
+    }, RATE_INTERVAL_MS);
+  }
+
+  /** Halts every download; the next start goes on with them. */
+  async stop(): Promise<void> {
+    clearInterval(this.#ticker);
+    await Promise.allSettled([...this.#downloads.values()].map((download) => download.halt()));
+  }
+
+  all(): readonly Download[] {
+    return [...this.#downloads.values()];
+  }
+
+  /** @throws TransfersError `no-such-download` */
+  get(id: string): Download {
+    const download = this.#downloads.get(id);
+    if (download === undefined) throw new TransfersError('no-such-download', `there is no download ${id}`);
+    return download;
+  }
+
+  /**
+   * Starts a download, or gives what is known of the file to the one that exists.
+   * @throws TransfersError `bad-target`, `too-many-downloads`; what the store throws, and then nothing was begun
+   */
+  async add(request: DownloadRequest): Promise<{ readonly download: Download; readonly created: boolean }> {
+    const magnet = readTarget(request.target);
+    const sources = [...request.sources, ...magnetSources(magnet)];
+    const stated = request.sizeBytes > 0 ? request.sizeBytes : magnet.sizeBytes;
+    // No range can be asked of the empty file; its hash says that it is empty.
+    const sizeBytes = EMPTY_SHA1.equals(magnet.sha1) ? 0 : stated;
+    const known = this.#ofFile(magnet.sha1);
+    if (known !== undefined) {
+      known.addSources(sources);
+      if (sizeBytes !== undefined) known.suggestSize(sizeBytes);
+      return { download: known, created: false };
+    }
+    this.#forgetOldest();
+    if (this.#downloads.size >= MAX_DOWNLOADS) {
+      throw new TransfersError('too-many-downloads', `there are ${MAX_DOWNLOADS} downloads already`);
+    }
+    const name = request.name !== '' ? request.name : (magnet.name ?? base32Encode(magnet.sha1));
+    const job: StoredJob = {
+      id: this.#options.newId(),
+      sha1: magnet.sha1,
+      name: safeFileName(name),
+      sizeBytes,
+      sizeIsLearned: false,
+      state: 'active',
+      reason: '',
+      ranges: [],
+      sources,
+      contributors: [],
+      oneSourceOnly: false,
+      path: '',
+      createdAtMs: this.#options.wallClock(),
+      finishedAtMs: 0,
+    };
+    const download = new Download(job, { ...this.#options, budget: this.#budget });
+    this.#downloads.set(job.id, download);
+    try {
+      await download.save();
+    } catch (error) {
+      this.#downloads.delete(job.id);
+      throw error;
+    }
+    download.start();
+    return { download, created: true };
+  }
+
+  /** @throws TransfersError `no-such-download`, `download-is-finished` */
+  async pause(id: string): Promise<Download> {
+    const download = this.#unfinished(id);
+    await download.pause();
+    return download;
+  }
+
+  /** Goes on, and asks again whom it had given up. @throws as `pause` */
+  resume(id: string): Download {
+    const download = this.#unfinished(id);
+    download.forgiveSources();
+    download.start();
+    return download;
+  }
+
+  /** @throws TransfersError `no-such-download` */
+  async cancel(id: string): Promise<Download> {
+    const download = this.get(id);
+    await download.cancel();
+    this.#downloads.delete(id);
+    return download;
+  }
+
+  #unfinished(id: string): Download {
+    const download = this.get(id);
+    if (download.state !== 'completed') return download;
+    throw new TransfersError('download-is-finished', `${download.name} is finished`);
+  }
+
+  #ofFile(sha1: Sha1): Download | undefined {
+    for (const download of this.#downloads.values()) {
+      if (download.state !== 'completed' && Buffer.compare(download.sha1, sha1) === 0) return download;
+    }
+    return undefined;
+  }
+
+  #forgetOldest(): void {
+    const finished = [...this.#downloads.values()].filter(({ state }) => state === 'completed');
+    for (const download of finished.slice(0, Math.max(0, finished.length - MAX_FINISHED))) {
+      this.#downloads.delete(download.id);
+      void download.cancel();
+    }
+  }
+}
+
+/** @throws TransfersError `bad-target` */
+function readTarget(target: string): Magnet & { readonly sha1: Sha1 } {
+  const text = target.trim();
+  if (/^magnet:/i.test(text)) {
+    const magnet = parseMagnet(text);
+    const sha1 = magnet.ok ? magnet.value.sha1 : undefined;
+    if (!magnet.ok || sha1 === undefined) throw new TransfersError('bad-target', 'the magnet link names no SHA-1');
+    return { ...magnet.value, sha1 };
+  }
+  const hex = text.length === 40 ? hexDecode(text) : undefined;
+  const sha1 = hex === undefined ? (sha1FromBase32(text) ?? parseSha1Urn(text)) : asSha1(hex);
+  if (sha1 === undefined) {
+    throw new TransfersError('bad-target', 'it must be a magnet link, urn:sha1:…, 32 base32 digits or 40 hex digits');
+  }
+  return { sha1, exactSources: [], acceptableSources: [] };
+}
+
+/** Hosts named in a magnet that serve by hash: `http://ip:port/uri-res/N2R?…`; other web addresses are not fetched from. */
+function magnetSources(magnet: Magnet): SourceFacts[] {
+  return [...magnet.exactSources, ...magnet.acceptableSources].flatMap((text) => {
+    const url = URL.parse(text);
+    if (url?.protocol !== 'http:' || !/^\/uri-res\/n2r$/i.test(url.pathname)) return [];
+    const address = parsePeerAddress(url.host, 80);
+    return address === undefined ? [] : { address, serventGuid: undefined, index: 0, firewalled: false };
+  });
+}

@@ -1,0 +1,84 @@
+import type { Metrics } from '@filbert/kit';
+import { BLAME_REASONS, CONNECTION_REFUSALS, GIV_RESULTS, PUSH_RESULTS, REQUEST_RESULTS } from './counters.ts';
+import type { DownloadState } from './download/download.ts';
+import type { Transfers } from './transfers.ts';
+
+const STATES = [
+  'queued',
+  'running',
+  'waiting',
+  'verifying',
+  'completed',
+  'paused',
+  'disk-full',
+  'failed',
+] as const satisfies readonly DownloadState[];
+
+/** Declares what the transfers service tells: all of it is read from plain numbers at scrape time. */
+export function declareMetrics(metrics: Metrics, transfers: Transfers): void {
+  const { counters, slots, uploads, downloads } = transfers;
+  metrics.gaugeFrom('connections', 'Connections of peers.', () => transfers.connections);
+  metrics.gaugeFrom('uploads', 'Uploads under way.', () => uploads.uploads.size);
+  metrics.gaugeFrom('upload_slots', 'Upload slots by use.', { use: ['free', 'taken'] }, () => [
+    { labels: { use: 'free' }, value: slots.free },
+    { labels: { use: 'taken' }, value: slots.total - slots.free },
+  ]);
+  metrics.gaugeFrom('uploads_queued', 'Places taken in the upload queue.', () => slots.queued);
+  metrics.gaugeFrom('downloads', 'Downloads by state.', { state: STATES }, () => {
+    const all = downloads.all();
+    return STATES.map((state) => ({
+      labels: { state },
+      value: all.filter((download) => download.state === state).length,
+    }));
+  });
+  metrics.gaugeFrom('download_sources_active', 'Connections to sources.', () => downloads.sessions);
+  metrics.gaugeFrom('givs_awaited', 'Downloads that wait for a GIV.', () => transfers.givsAwaited);
+  metrics.counterFrom('uploaded_bytes_total', 'Bytes of files and listings sent.', () => counters.uploadedBytes);
+  metrics.counterFrom('downloaded_bytes_total', 'Bytes of files received.', () => counters.downloadedBytes);
+  metrics.counterFrom(
+    'discarded_bytes_total',
+    'Bytes received and thrown away because the hash of the file was wrong.',
+    () => counters.discardedBytes,
+  );
+  metrics.counterFrom('downloads_completed_total', 'Downloads that ended well.', () => counters.downloadsCompleted);
+  metrics.counterFrom('hash_mismatches_total', 'Fetched files with a wrong hash.', () => counters.hashMismatches);
+  metrics.counterFrom('pushes_sent_total', 'PUSHes sent to firewalled sources.', () => counters.pushesSent);
+  byName(
+    metrics,
+    'requests_total',
+    'HTTP requests by what was answered.',
+    'result',
+    REQUEST_RESULTS,
+    counters.requests,
+  );
+  byName(metrics, 'pushes_received_total', 'PUSHes for the node by outcome.', 'result', PUSH_RESULTS, counters.pushes);
+  byName(metrics, 'givs_total', 'GIVs by what became of them.', 'result', GIV_RESULTS, counters.givs);
+  byName(
+    metrics,
+    'connections_refused_total',
+    'Connections closed before they said what they want, by reason.',
+    'reason',
+    CONNECTION_REFUSALS,
+    counters.refusedConnections,
+  );
+  byName(
+    metrics,
+    'source_faults_total',
+    'Faults held against download sources, by reason.',
+    'reason',
+    BLAME_REASONS,
+    counters.blames,
+  );
+}
+
+function byName<K extends string, L extends 'result' | 'reason'>(
+  metrics: Metrics,
+  name: string,
+  help: string,
+  label: L,
+  names: readonly K[],
+  counts: Readonly<Record<K, number>>,
+): void {
+  const labels: Readonly<Record<string, readonly string[]>> = { [label]: names };
+  metrics.counterFrom(name, help, labels, () => names.map((one) => ({ labels: { [label]: one }, value: counts[one] })));
+}

@@ -1,0 +1,59 @@
+import { join } from 'node:path';
+import { EDGE_ID_PATTERN } from '@filbert/contracts';
+import type { Bus, Component, Logger, Metrics, RpcService } from '@filbert/kit';
+import type { TransfersConfig } from './config.ts';
+import { transfersControl } from './control.ts';
+import type { InternalEdge } from './internal-edge.ts';
+import { declareMetrics } from './metrics.ts';
+import { Transfers } from './transfers.ts';
+
+export interface TransfersService {
+  readonly component: Component;
+  readonly control: RpcService;
+  readonly transfers: Transfers;
+}
+
+export interface TransfersDependencies {
+  readonly bus: Bus;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** Without it the worker neither sends nor answers PUSHes. */
+  readonly internalEdge?: InternalEdge;
+}
+
+/**
+ * The transfers service: one worker.
+ * @throws Error with a sentence where the worker id cannot be used on the bus or the data folder cannot be used
+ */
+export function createTransfersService(config: TransfersConfig, dependencies: TransfersDependencies): TransfersService {
+  if (!EDGE_ID_PATTERN.test(config.workerId)) {
+    throw new Error(`FILBERT_TRANSFERS_ID "${config.workerId}" must be lower-case letters, digits and dashes`);
+  }
+  const transfers = new Transfers({
+    bus: dependencies.bus,
+    logger: dependencies.logger,
+    workerId: config.workerId,
+    data: config.data,
+    downloads: config.downloads ?? join(config.data, 'downloads'),
+    shareFolders: config.share,
+    listen: config.transfersListen,
+    internalListen: config.internalListen,
+    allowPrivate: config.allowPrivate,
+    uploadSlots: config.uploadSlots,
+    uploadsPerHost: config.uploadsPerHost,
+    uploadRate: config.uploadRate,
+    downloadRate: config.downloadRate,
+    internalEdge: dependencies.internalEdge,
+  });
+  declareMetrics(dependencies.metrics, transfers);
+  return {
+    transfers,
+    control: transfersControl(transfers),
+    component: {
+      name: 'transfers',
+      start: () => transfers.start(),
+      drain: () => transfers.drain(),
+      stop: () => transfers.stop(),
+    },
+  };
+}

@@ -219,4 +219,3 @@ describeOnBothForms('programs of other vendors', (net) => {
     assert.equal(await comes('rambutan'), true);
   });
 });
-});

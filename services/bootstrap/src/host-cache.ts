@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
-import { formatPeerAddress, isUsablePeerAddress, parsePeerAddress } from '@filbert/gnutella';
+import { formatPeerAddress, isUsablePeerAddress, networkOf, parsePeerAddress } from '@filbert/gnutella';
 import { HostOutcome } from '@filbert/contracts';
 
 /** Hosts kept; beyond it the half that was seen longest ago is forgotten (docs/protocol/09 §2). */
@@ -15,8 +15,10 @@ const REST_INCOMPATIBLE_MS = 24 * 3_600_000;
 /** A configured host is wanted back soon: its rest grows from the first to the second with its failures in a row. */
 const CONFIGURED_REST_MS = 2_000;
 const CONFIGURED_LONGEST_REST_MS = 60_000;
-/** Dials of one /24 in one answer. */
+/** Dials of one /24 (IPv6: /64) in one answer. */
 const MAX_PER_NETWORK = 2;
+/** To judge an address apart from its port. */
+const ANY_PORT = 6346;
 
 export type HostSource = 'configured' | 'seed' | 'peer' | 'operator';
 
@@ -68,7 +70,7 @@ export class HostCache {
     return this.#hosts.values();
   }
 
-  /** Adds or refreshes a host. @returns false where the address is no peer's */
+  /** Adds or refreshes a host. @returns false where the address is no peer's, or there is no room for it */
   add(address: string, source: HostSource, ultrapeer: boolean): boolean {
     const parsed = parsePeerAddress(address);
     if (parsed === undefined || !isUsablePeerAddress(parsed, this.#options)) {
@@ -79,7 +81,7 @@ export class HostCache {
     const now = this.#options.now();
     const host = this.#hosts.get(key);
     if (host === undefined) {
-      this.#makeRoom();
+      if (!this.#makeRoom()) return false;
       this.#hosts.set(key, {
         address: key,
         source,
@@ -96,6 +98,7 @@ export class HostCache {
       if (source === 'configured' || source === 'operator') {
         host.source = source;
         host.restUntilMs = 0;
+        host.failures = 0;
       }
     }
     this.#changed.add(key);
@@ -141,10 +144,12 @@ export class HostCache {
     const perNetwork = new Map<string, number>();
     for (const host of ready) {
       if (chosen.length >= wanted) break;
-      const network = host.address.slice(0, host.address.lastIndexOf('.'));
-      const used = perNetwork.get(network) ?? 0;
-      if (host.source !== 'configured' && used >= MAX_PER_NETWORK) continue;
-      perNetwork.set(network, used + 1);
+      const network = this.#networkOf(host);
+      if (network !== undefined) {
+        const used = perNetwork.get(network) ?? 0;
+        if (used >= MAX_PER_NETWORK) continue;
+        perNetwork.set(network, used + 1);
+      }
       host.lastTriedMs = now;
       host.restUntilMs = now + (host.source === 'configured' ? CONFIGURED_REST_MS * 5 : LEASE_MS);
       this.#changed.add(host.address);
@@ -187,7 +192,8 @@ export class HostCache {
       }
       database.exec('COMMIT');
     } catch (error) {
-      database.exec('ROLLBACK');
+      // A full disk may have ended the transaction already.
+      if (database.isTransaction) database.exec('ROLLBACK');
       throw error;
     }
     this.#changed = new Set();
@@ -219,10 +225,12 @@ export class HostCache {
     this.#options.database.prepare('DELETE FROM hosts WHERE last_seen_ms <= ?').run(Math.round(now - MAX_AGE_MS));
   }
 
-  #makeRoom(): void {
-    if (this.#hosts.size < MAX_HOSTS) return;
-    const oldest = [...this.#hosts.values()]
-      .filter((host) => host.source === 'peer')
+  /** @returns false where nobody can be forgotten */
+  #makeRoom(): boolean {
+    if (this.#hosts.size < MAX_HOSTS) return true;
+    const forgettable = [...this.#hosts.values()].filter((host) => host.source !== 'configured');
+    const peers = forgettable.filter((host) => host.source === 'peer');
+    const oldest = (peers.length > 0 ? peers : forgettable)
       .sort((a, b) => a.lastSeenMs - b.lastSeenMs)
       .slice(0, MAX_HOSTS / 2);
     for (const { address } of oldest) {
@@ -230,6 +238,15 @@ export class HostCache {
       this.#changed.delete(address);
       this.#forgotten.add(address);
     }
+    return oldest.length > 0;
+  }
+
+  /** What a host shares its turn with; undefined where such limits do not apply. */
+  #networkOf(host: Host): string | undefined {
+    const ip = parsePeerAddress(host.address)?.host;
+    if (ip === undefined || host.source === 'configured') return undefined;
+    const isPrivate = !isUsablePeerAddress({ host: ip, port: ANY_PORT });
+    return isPrivate && this.#options.allowPrivate ? undefined : networkOf(ip);
   }
 }
 

@@ -12,7 +12,7 @@ import {
 import { formatHostPort, type Bus, type HostPort, type Logger, type Subscription } from '@filbert/kit';
 import { openDatabase } from './database.ts';
 import { HostCache } from './host-cache.ts';
-import { loadIdentity } from './identity.ts';
+import { loadIdentity, type Identity } from './identity.ts';
 
 /** The facts are published on change and this often besides. */
 const FACTS_INTERVAL_MS = 2_000;
@@ -71,13 +71,11 @@ export class NodeBootstrap {
   /** @throws Error with a sentence where the data folder cannot be used */
   start(): void {
     const { bus, data, allowPrivate, now } = this.#options;
-    const database = openDatabase(data);
+    const { database, identity, hosts } = load(data, allowPrivate, now);
     this.#database = database;
-    const identity = loadIdentity(database, randomBytes);
-    const hosts = new HostCache({ database, allowPrivate, now });
     this.#hosts = hosts;
-    for (const address of this.#options.connect) hosts.add(formatHostPort(address), 'configured', true);
-    for (const address of this.#options.seeds) hosts.add(address, 'seed', true);
+    for (const address of this.#options.connect) this.#addOwn(hosts, formatHostPort(address), 'configured');
+    for (const address of this.#options.seeds) this.#addOwn(hosts, address, 'seed');
     this.#facts = {
       version: 1,
       serventGuid: identity.serventGuid,
@@ -106,16 +104,25 @@ export class NodeBootstrap {
     this.#publish();
     this.#timers.push(
       setInterval(() => this.#publish(), FACTS_INTERVAL_MS),
-      setInterval(() => this.#save(), SAVE_INTERVAL_MS),
+      setInterval(() => this.save(), SAVE_INTERVAL_MS),
     );
   }
 
   stop(): void {
     for (const timer of this.#timers) clearInterval(timer);
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
-    this.#save();
+    this.save();
     this.#database?.close();
     this.#database = undefined;
+  }
+
+  /** Adds a host of the settings, and says so where it is not used. */
+  #addOwn(hosts: HostCache, address: string, source: 'configured' | 'seed'): void {
+    if (hosts.add(address, source, true)) return;
+    this.#options.logger.warn(
+      { address },
+      'not used: no IP:PORT of a peer; names are not looked up, loopback and private addresses need --allow-private',
+    );
   }
 
   #publish(): void {
@@ -136,7 +143,8 @@ export class NodeBootstrap {
     return false;
   }
 
-  #save(): void {
+  /** Writes what became known of hosts; a failure is logged, and what was not written stays due. */
+  save(): void {
     try {
       this.#hosts?.save();
       if (this.#saveFailed) this.#options.logger.info('known hosts can be saved again');
@@ -146,5 +154,25 @@ export class NodeBootstrap {
       if (!this.#saveFailed) this.#options.logger.error({ err: error }, 'known hosts cannot be saved; will try again');
       this.#saveFailed = true;
     }
+  }
+}
+
+/** @throws Error with a sentence where the data folder cannot be used */
+function load(
+  folder: string,
+  allowPrivate: boolean,
+  now: () => number,
+): { database: DatabaseSync; identity: Identity; hosts: HostCache } {
+  const database = openDatabase(folder);
+  try {
+    return {
+      database,
+      identity: loadIdentity(database, randomBytes),
+      hosts: new HostCache({ database, allowPrivate, now }),
+    };
+  } catch (cause) {
+    database.close();
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(`cannot use the identity and hosts in ${folder}: ${reason}`, { cause });
   }
 }

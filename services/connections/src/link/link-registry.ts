@@ -1,7 +1,5 @@
-import { ipv6FromText } from '@filbert/gnutella';
+import { networkOf } from '@filbert/gnutella';
 import type { LinkRole, PeerLink } from './peer-link.ts';
-
-const IPV6_NETWORK_BYTES = 8;
 
 /** All links of the edge, and the counts and keys that admission asks for. */
 export class LinkRegistry {
@@ -107,11 +105,4 @@ function bump(counts: Map<string, number>, key: string, by: 1 | -1): void {
   const count = (counts.get(key) ?? 0) + by;
   if (count > 0) counts.set(key, count);
   else counts.delete(key);
-}
-
-/** The /24 of an IPv4 address, the /64 of an IPv6 one. */
-export function networkOf(ip: string): string {
-  const ipv6 = ip.includes(':') ? ipv6FromText(ip) : undefined;
-  if (ipv6 !== undefined) return Buffer.from(ipv6).toString('hex', 0, IPV6_NETWORK_BYTES);
-  return ip.slice(0, ip.lastIndexOf('.'));
 }

@@ -1,0 +1,247 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  edgesSummary,
+  HostOutcome,
+  hostsCandidates,
+  hostsSeen,
+  nodeFacts,
+  nodeFactsRequest,
+  type NodeFacts,
+} from '@filbert/contracts';
+import { createInProcessBus, createLogger, type Bus } from '@filbert/kit';
+import { NodeBootstrap, type NodeBootstrapOptions } from '../../services/bootstrap/src/node-bootstrap.ts';
+import { FakeClock } from '../support/fake-clock.ts';
+import { turns } from '../support/frame-bench.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+interface LogLine {
+  level: number;
+  msg: string;
+  address?: string;
+}
+
+describe('bootstrap node', () => {
+  let folder: string;
+  let bus: Bus;
+  let clock: FakeClock;
+  let running: NodeBootstrap[];
+  let log: LogLine[];
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'filbert-bootstrap-'));
+    bus = createInProcessBus();
+    clock = new FakeClock();
+    running = [];
+    log = [];
+  });
+  afterEach(async () => {
+    for (const one of running) one.stop();
+    await bus.drain();
+    rmSync(folder, { recursive: true });
+  });
+
+  function start(options: Partial<NodeBootstrapOptions> = {}): NodeBootstrap {
+    const destination = { write: (line: string) => void log.push(JSON.parse(line) as LogLine) };
+    const bootstrap = new NodeBootstrap({
+      bus,
+      logger: createLogger({ level: 'info', name: 'test', destination }),
+      data: join(folder, 'data'),
+      connect: [],
+      seeds: [],
+      advertise: undefined,
+      routerShards: 1,
+      allowPrivate: false,
+      now: () => clock.now(),
+      ...options,
+    });
+    bootstrap.start();
+    running.push(bootstrap);
+    return bootstrap;
+  }
+
+  function stop(): void {
+    for (const one of running.splice(0)) one.stop();
+  }
+
+  const facts = (): Promise<NodeFacts> => bus.request(nodeFactsRequest, {}, { timeoutMs: 1000 });
+  const candidates = async (wanted = 16): Promise<string[]> =>
+    (await bus.request(hostsCandidates, { edgeId: 'edge-t', wanted }, { timeoutMs: 1000 })).addresses;
+  const seen = (address: string, outcome: HostOutcome): void =>
+    void bus.publish(hostsSeen, { edgeId: 'edge-t', hosts: [{ address, outcome, ultrapeer: true }] });
+
+  it('is the same node after a restart, and another one in another folder', async () => {
+    start();
+    const first = await facts();
+    assert.equal(first.serventGuid.length, 16);
+    assert.deepEqual([first.serventGuid[8], first.serventGuid[15]], [0xff, 0], 'the marks of a modern servent');
+    assert.equal(first.nodeSecret.length, 16);
+    stop();
+    start();
+    const second = await facts();
+    assert.deepEqual(Buffer.from(second.serventGuid), Buffer.from(first.serventGuid));
+    assert.deepEqual(Buffer.from(second.nodeSecret), Buffer.from(first.nodeSecret));
+    stop();
+    start({ data: join(folder, 'other') });
+    const other = await facts();
+    assert.notDeepEqual(Buffer.from(other.serventGuid), Buffer.from(first.serventGuid));
+    assert.notDeepEqual(Buffer.from(other.nodeSecret), Buffer.from(first.nodeSecret));
+  });
+
+  it('tells what it was told: shards, address and time of its start', async () => {
+    start({ routerShards: 2, advertise: { host: '5.6.7.8', port: 7777 } });
+    const { shards, shardMapVersion, advertisedAddress, startedAtMs, hosts } = await facts();
+    assert.deepEqual(
+      [shards, shardMapVersion, advertisedAddress, startedAtMs, hosts],
+      [2, 1, '5.6.7.8:7777', clock.now(), []],
+    );
+    stop();
+    start();
+    assert.equal((await facts()).advertisedAddress, '');
+  });
+
+  it('publishes the facts when it starts and again when the hosts to hand out change', async () => {
+    const published: NodeFacts[] = [];
+    bus.subscribe(nodeFacts, (message) => published.push(message));
+    start();
+    await turns();
+    assert.equal(published.length, 1);
+    seen('5.6.7.8:6346', HostOutcome.HOST_OUTCOME_CONNECTED);
+    const next = await waitFor('the next facts', () => published.find(({ hosts }) => hosts.length > 0));
+    assert.deepEqual([next.hosts, next.version], [['5.6.7.8:6346'], 2]);
+    assert.deepEqual((await facts()).hosts, ['5.6.7.8:6346']);
+  });
+
+  it('hands out configured hosts and seeds, each once, and at most sixteen', async () => {
+    const connect = Array.from({ length: 20 }, (_, i) => ({ host: `5.6.${i}.1`, port: 6346 }));
+    start({ connect, seeds: ['9.9.9.9:6346'] });
+    const first = await candidates(1000);
+    const second = await candidates(1000);
+    assert.equal(first.length, 16);
+    assert.deepEqual(
+      new Set([...first, ...second]),
+      new Set([...connect.map(({ host, port }) => `${host}:${port}`), '9.9.9.9:6346']),
+    );
+    assert.equal(second.length, 5);
+    assert.deepEqual(await candidates(), []);
+  });
+
+  it('learns hosts from edges, and hands none out that an edge is linked to while that edge lives', async () => {
+    start();
+    seen('5.6.7.8:6346', HostOutcome.HOST_OUTCOME_LEARNED);
+    bus.publish(edgesSummary, {
+      edgeId: 'edge-t',
+      epoch: 1,
+      stateNumber: 0,
+      leaves: 0,
+      ultrapeers: 1,
+      maxLeaves: 1,
+      maxUltrapeers: 1,
+      ultrapeerAddresses: ['5.6.7.8:6346'],
+      leafAddresses: [],
+      draining: false,
+    });
+    await turns();
+    assert.deepEqual(await candidates(), []);
+    clock.advance(3_501);
+    assert.deepEqual(await candidates(), ['5.6.7.8:6346']);
+  });
+
+  it('reads no more hosts of one report than one may hold', async () => {
+    const bootstrap = start();
+    const hosts = Array.from({ length: 2_000 }, (_, i) => ({
+      address: `5.6.${i >> 8}.${i & 255}:6346`,
+      outcome: HostOutcome.HOST_OUTCOME_LEARNED,
+      ultrapeer: true,
+    }));
+    bus.publish(hostsSeen, { edgeId: 'edge-t', hosts });
+    await turns();
+    assert.equal(bootstrap.hosts?.size, 500);
+  });
+
+  it('keeps the hosts that it learned over a restart', async () => {
+    start();
+    seen('5.6.7.8:6346', HostOutcome.HOST_OUTCOME_LEARNED);
+    await turns();
+    stop();
+    start();
+    assert.deepEqual(await candidates(), ['5.6.7.8:6346']);
+  });
+
+  it('says which hosts of its settings it does not use', () => {
+    const bootstrap = start({
+      connect: [
+        { host: '10.0.0.1', port: 6346 },
+        { host: 'example.org', port: 6346 },
+        { host: '5.6.7.8', port: 6346 },
+      ],
+      seeds: ['127.0.0.1:6346'],
+    });
+    assert.deepEqual(
+      log.filter(({ msg }) => msg.startsWith('not used:')).map(({ address }) => address),
+      ['10.0.0.1:6346', 'example.org:6346', '127.0.0.1:6346'],
+    );
+    assert.equal(bootstrap.hosts?.size, 1);
+  });
+
+  describe('with a folder that it cannot use', () => {
+    it('says so where the folder is a file', () => {
+      writeFileSync(join(folder, 'file'), '');
+      assert.throws(() => start({ data: join(folder, 'file') }), /^Error: cannot use .*bootstrap\.sqlite: .*--data/);
+    });
+
+    it('says so where its file is something else', () => {
+      mkdirSync(join(folder, 'data'));
+      writeFileSync(join(folder, 'data', 'bootstrap.sqlite'), 'this is not a database, but a letter'.repeat(50));
+      assert.throws(() => start(), /^Error: cannot use .*bootstrap\.sqlite: file is not a database/);
+    });
+
+    it('says so where its file is of another program or a newer version', () => {
+      mkdirSync(join(folder, 'data'));
+      const file = join(folder, 'data', 'bootstrap.sqlite');
+      const foreign = new DatabaseSync(file);
+      foreign.exec('PRAGMA user_version = 1');
+      foreign.close();
+      assert.throws(() => start(), /^Error: cannot use the identity and hosts in .*: no such table/);
+      const newer = new DatabaseSync(file);
+      newer.exec('PRAGMA user_version = 99');
+      newer.close();
+      assert.throws(() => start(), /newer Filbert/);
+    });
+  });
+
+  it('goes on where its hosts cannot be saved, says so once, and says when they can be again', async () => {
+    const bootstrap = start();
+    seen('5.6.7.8:6346', HostOutcome.HOST_OUTCOME_LEARNED);
+    await turns();
+    // Somebody takes the table away and brings it back: every save between fails.
+    const other = new DatabaseSync(join(folder, 'data', 'bootstrap.sqlite'));
+    other.exec('ALTER TABLE hosts RENAME TO away');
+    bootstrap.save();
+    bootstrap.save();
+    const errors = (): string[] => log.filter(({ level }) => level >= 50).map(({ msg }) => msg);
+    assert.deepEqual(errors(), ['known hosts cannot be saved; will try again']);
+    assert.deepEqual(await candidates(), ['5.6.7.8:6346']);
+    other.exec('ALTER TABLE away RENAME TO hosts');
+    bootstrap.save();
+    assert.ok(log.some(({ msg }) => msg === 'known hosts can be saved again'));
+    const row = other.prepare('SELECT address FROM hosts').get();
+    assert.equal(row?.['address'], '5.6.7.8:6346');
+    other.close();
+    assert.equal(errors().length, 1);
+  });
+
+  it('ends in order where its hosts cannot be saved', async () => {
+    start();
+    seen('5.6.7.8:6346', HostOutcome.HOST_OUTCOME_LEARNED);
+    await turns();
+    const other = new DatabaseSync(join(folder, 'data', 'bootstrap.sqlite'));
+    other.exec('DROP TABLE hosts');
+    other.close();
+    stop();
+    assert.ok(log.some(({ msg }) => msg.startsWith('known hosts cannot be saved')));
+  });
+});

@@ -1,16 +1,10 @@
 import type { Socket } from 'node:net';
 import {
-  AcceptingHandshake,
   ByeCode,
   formatPeerAddress,
-  InitiatingHandshake,
   isUsablePeerAddress,
   parsePeerAddress,
-  refusalBlock,
-  type Decision,
   type HandshakeOutcome,
-  type LocalHandshake,
-  type PeerAddress,
   type PeerCapabilities,
 } from '@filbert/gnutella';
 import {
@@ -30,43 +24,31 @@ import {
 } from '@filbert/contracts';
 import { formatHostPort, type Bus, type HostPort, type Logger, type Subscription } from '@filbert/kit';
 import { Acceptor, refuseHttp } from './acceptor.ts';
-import { admit } from './admission/admission.ts';
-import { CrawlerThrottle } from './admission/crawler-throttle.ts';
-import { HandshakeThrottle } from './admission/handshake-throttle.ts';
-import { EdgeCounters, type HandshakeResult } from './counters.ts';
+import { EdgeCounters } from './counters.ts';
 import { Dialer } from './dialer.ts';
+import { Doorkeeper, type Newcomer } from './doorkeeper.ts';
 import { FlushScheduler } from './flush-scheduler.ts';
 import { dispatchFrame } from './frames/dispatch.ts';
 import type { EdgeContext } from './frames/edge-context.ts';
 import { expireResets } from './frames/qrp.ts';
 import { greet } from './frames/greeting.ts';
-import { byeAfterHandshake, endGently, runHandshake } from './handshake-runner.ts';
 import { HostReporter } from './host-reporter.ts';
 import { KeepAlive } from './keep-alive.ts';
-import { CompressionBudget, type CompressionGrant } from './link/compression-budget.ts';
+import { CompressionBudget } from './link/compression-budget.ts';
 import { LinkRegistry } from './link/link-registry.ts';
 import { outClassOf } from './link/out-queue.ts';
-import { PeerLink, type LinkHost, type LinkRole } from './link/peer-link.ts';
+import { PeerLink, type LinkHost } from './link/peer-link.ts';
 import { NodeView } from './node-view.ts';
 import { PongCache } from './pongs/pong-cache.ts';
+import { Surroundings } from './surroundings.ts';
 import { MergedFollower } from './tables/merged-follower.ts';
 
-/** What peers see of us in handshakes: ultrapeers we aim at, and the TTL we take (docs/protocol/01 §4). */
-const DEGREE = 32;
-const MAX_TTL = 4;
-const FEATURES = 'sflag/0.1';
-/** Ultrapeers kept dialled, as a share of the slots: the rest is for those that come by themselves. */
-const DIAL_SHARE = 0.75;
-/** Hosts in X-Try-Ultrapeers. */
-const MAX_TRY_HOSTS = 10;
 /** Addresses of leaves in a summary: a sample for crawlers. */
 const SUMMARY_LEAVES = 32;
 /** Duplicates of one link that end it, beside their share of all its messages (docs/protocol/02 §15). */
 const MIN_DUPLICATES = 5;
 const MAX_DUPLICATE_SHARE = 0.015;
 const TICK_MS = 1_000;
-/** A leaf without a table, or with no use for queries, may make room for another after this time. */
-const USELESS_AFTER_MS = 300_000;
 /** Characters of a BYE's text. */
 const MAX_REASON_CHARS = 200;
 /** Peers that were told to go are given this long to have read it before the edge stops. */
@@ -112,14 +94,12 @@ export class Edge implements LinkHost, DeliverySink {
   readonly #pongs: PongCache;
   readonly #hosts: HostReporter;
   readonly #merged: MergedFollower;
-  readonly #throttle: HandshakeThrottle;
-  readonly #crawlers: CrawlerThrottle;
+  readonly #around: Surroundings;
+  readonly #doorkeeper: Doorkeeper;
   readonly #dialer: Dialer;
   readonly #acceptor: Acceptor;
   readonly #keepAlive: KeepAlive;
   readonly #subscriptions: Subscription[] = [];
-  /** Sockets in their handshake. */
-  readonly #handshaking = new Set<Socket>();
   #ingress: Ingress | undefined;
   #context: EdgeContext | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -147,8 +127,6 @@ export class Edge implements LinkHost, DeliverySink {
     this.#pongs = new PongCache(now, Math.random);
     this.#hosts = new HostReporter({ bus, edgeId, allowPrivate });
     this.#merged = new MergedFollower({ bus, edgeId, now });
-    this.#throttle = new HandshakeThrottle(now);
-    this.#crawlers = new CrawlerThrottle(now);
     this.#keepAlive = new KeepAlive({ links: this.links, pongs: this.#pongs, now, random: Math.random });
     this.view = new NodeView({
       bus,
@@ -156,13 +134,35 @@ export class Edge implements LinkHost, DeliverySink {
       now,
       onPoll: () => this.#publishSummary(),
     });
+    this.#around = new Surroundings({
+      ...options,
+      links: this.links,
+      view: this.view,
+      pongs: this.#pongs,
+      port: () => this.#acceptor.port,
+      listenAddress: () => this.listenAddress,
+    });
+    this.#doorkeeper = new Doorkeeper({
+      ...options,
+      links: this.links,
+      view: this.view,
+      around: this.#around,
+      hosts: this.#hosts,
+      budget: this.budget,
+      counters: this.counters,
+      waiting: () => this.#acceptor.waiting,
+      isDraining: () => this.#draining,
+      now,
+      wallClock: this.#wallClock,
+      onOpen: (socket, outcome, newcomer) => this.#open(socket, outcome, newcomer),
+    });
     this.#dialer = new Dialer({
       bus,
       edgeId,
       allowPrivate,
-      wanted: () => this.#ultrapeersWanted(),
-      isTaken: (address) => this.#isTaken(address),
-      onConnected: (socket, address, done) => this.#initiate(socket, address, done),
+      wanted: () => this.#around.ultrapeersWanted(),
+      isTaken: (address) => this.#around.isTaken(address),
+      onConnected: (socket, address, done) => this.#doorkeeper.initiate(socket, address, done),
       onUnreachable: (address) => {
         this.counters.dialsFailed++;
         this.#hosts.note(address, HostOutcome.HOST_OUTCOME_UNREACHABLE, true);
@@ -172,8 +172,8 @@ export class Edge implements LinkHost, DeliverySink {
       listen: options.listen,
       reusePort: options.reusePort,
       ...(options.handshakeTimeoutMs !== undefined && { handshakeTimeoutMs: options.handshakeTimeoutMs }),
-      admit: (_socket, remoteIp) => this.#mayConnect(remoteIp),
-      onGnutella: (socket, remoteIp, first, leftMs) => this.#accept(socket, remoteIp, first, leftMs),
+      admit: (_socket, remoteIp) => this.#doorkeeper.mayConnect(remoteIp),
+      onGnutella: (socket, remoteIp, first, leftMs) => this.#doorkeeper.accept(socket, remoteIp, first, leftMs),
       onHttp: (socket) => {
         this.counters.refused['not-gnutella']++;
         refuseHttp(socket);
@@ -185,7 +185,7 @@ export class Edge implements LinkHost, DeliverySink {
   }
 
   get handshaking(): number {
-    return this.#handshaking.size + this.#acceptor.waiting;
+    return this.#doorkeeper.handshaking + this.#acceptor.waiting;
   }
 
   get ingress(): Ingress | undefined {
@@ -234,10 +234,10 @@ export class Edge implements LinkHost, DeliverySink {
       counters: this.counters,
       allowPrivate: this.#options.allowPrivate,
       facts: () => this.view.facts ?? facts,
-      ownAddress: (link) => this.#ownAddress(link.localIp),
-      knownUltrapeers: (most, except) => this.#knownUltrapeers(most, except),
-      linkedUltrapeers: () => this.#neighbours('ultrapeer'),
-      freeSlots: () => this.#freeSlots(),
+      ownAddress: (link) => this.#around.ownAddress(link.localIp),
+      knownUltrapeers: (most, except) => this.#around.knownUltrapeers(most, except),
+      linkedUltrapeers: () => this.#around.neighbours('ultrapeer'),
+      freeSlots: () => this.#around.freeSlots(),
       now: () => this.now(),
       random: Math.random,
     };
@@ -257,7 +257,7 @@ export class Edge implements LinkHost, DeliverySink {
     this.#draining = true;
     this.#acceptor.close();
     this.#dialer.stop();
-    for (const socket of this.#handshaking) socket.destroy();
+    this.#doorkeeper.stop();
     const all = [...this.links.all()];
     for (let i = 0; i < all.length; i += DRAIN_GROUP) {
       for (const link of all.slice(i, i + DRAIN_GROUP)) link.bye(200, 'Servent closing');
@@ -269,7 +269,7 @@ export class Edge implements LinkHost, DeliverySink {
   stop(): void {
     this.#draining = true;
     clearInterval(this.#timer);
-    for (const socket of this.#handshaking) socket.destroy();
+    this.#doorkeeper.stop();
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
     this.#acceptor.close();
     this.#dialer.stop();
@@ -437,228 +437,7 @@ export class Edge implements LinkHost, DeliverySink {
     });
   }
 
-  /** Links of all edges together, with those on their way into this one. */
-  #taken(role: LinkRole): number {
-    const others = this.view.otherLinks();
-    return this.links.taken(role) + (role === 'leaf' ? others.leaves : others.ultrapeers);
-  }
-
-  #freeSlots(): { readonly leaves: number; readonly ultrapeers: number } {
-    return {
-      leaves: Math.max(0, this.#options.maxLeaves - this.#taken('leaf')),
-      ultrapeers: Math.max(0, this.#options.maxUltrapeers - this.#taken('ultrapeer')),
-    };
-  }
-
-  #ultrapeersWanted(): number {
-    return Math.ceil(this.#options.maxUltrapeers * DIAL_SHARE) - this.#taken('ultrapeer');
-  }
-
-  /** Whether rules about addresses and networks apply to this address; private ones are exempt where they are allowed. */
-  #isLimited(ip: string): boolean {
-    const { isExempt } = this.#options;
-    if (isExempt !== undefined) return !isExempt(ip);
-    return !(this.#options.allowPrivate && !isUsablePeerAddress({ host: ip, port: 6346 }));
-  }
-
-  #mayConnect(remoteIp: string): boolean {
-    this.counters.accepted++;
-    if (this.#draining) {
-      this.counters.refused.draining++;
-      return false;
-    }
-    if (this.handshaking >= this.#options.maxHandshakes) {
-      this.counters.refused['too-many-handshakes']++;
-      return false;
-    }
-    if (!isUsablePeerAddress({ host: remoteIp, port: 6346 }, this.#options)) {
-      this.counters.refused['private-address']++;
-      return false;
-    }
-    return true;
-  }
-
-  #accept(socket: Socket, remoteIp: string, first: Buffer, timeoutMs: number): void {
-    if (this.#isLimited(remoteIp)) {
-      const verdict = this.#throttle.begin(remoteIp);
-      if (verdict.kind !== 'welcome') {
-        this.counters.refused.throttled++;
-        if (verdict.kind === 'told') {
-          socket.write(refusalBlock(429, verdict.reason, { userAgent: this.userAgent, remoteIp }));
-          endGently(socket);
-        } else {
-          socket.destroy();
-        }
-        return;
-      }
-    }
-    const grant = this.budget.grant();
-    let release = (): void => undefined;
-    const machine = new AcceptingHandshake({
-      local: this.#local(grant, socket),
-      remoteIp,
-      decide: (peer) => {
-        const decision = this.#decide(peer, remoteIp);
-        if (decision.accept) release = this.links.reserve(peer.role === 'leaf' ? 'leaf' : 'ultrapeer');
-        return decision;
-      },
-      decideFinal: (peer) => {
-        release();
-        const decision = this.#decide(peer, remoteIp);
-        if (decision.accept) release = this.links.reserve(peer.role === 'leaf' ? 'leaf' : 'ultrapeer');
-        return decision;
-      },
-      decideCrawler: () => {
-        if (this.#isLimited(remoteIp) && !this.#crawlers.mayCrawl(remoteIp)) {
-          return { accept: false, code: 403, reason: 'Too frequent crawling' };
-        }
-        return { accept: true, peers: this.#neighbours('ultrapeer'), leaves: this.#neighbours('leaf') };
-      },
-    });
-    this.#handshaking.add(socket);
-    runHandshake({
-      socket,
-      machine,
-      first,
-      timeoutMs,
-      farewell: (outcome) => byeAfterHandshake(outcome, this.userAgent),
-      done: (outcome) => {
-        this.#handshaking.delete(socket);
-        release();
-        this.counters.incoming[resultOf(outcome)]++;
-        if (outcome.kind !== 'connected') {
-          grant.release();
-          return;
-        }
-        const remotePort = socket.remotePort ?? 0;
-        this.#open(socket, outcome, { remoteIp, remotePort, address: undefined, grant, outgoing: false });
-      },
-    });
-  }
-
-  #initiate(socket: Socket, address: string, free: () => void): void {
-    this.counters.dials++;
-    const remote = parsePeerAddress(address) as PeerAddress;
-    const grant = this.budget.grant();
-    const release = this.links.reserve('ultrapeer');
-    const machine = new InitiatingHandshake({
-      local: this.#local(grant, socket),
-      remoteIp: remote.host,
-      decide: (peer) => {
-        if (peer.role !== 'ultrapeer') return { accept: false, code: 503, reason: 'Not an ultrapeer' };
-        if (peer.guid !== undefined && this.links.hasGuid(Buffer.from(peer.guid).toString('hex'))) {
-          return { accept: false, code: 409, reason: 'Already connected to this GUID' };
-        }
-        return { accept: true };
-      },
-    });
-    this.#handshaking.add(socket);
-    runHandshake({
-      socket,
-      machine,
-      opening: machine.start(),
-      done: (outcome) => {
-        this.#handshaking.delete(socket);
-        release();
-        free();
-        this.counters.outgoing[resultOf(outcome)]++;
-        this.#noteOutcome(address, outcome);
-        if (outcome.kind !== 'connected') {
-          grant.release();
-          return;
-        }
-        this.#open(socket, outcome, {
-          remoteIp: remote.host,
-          remotePort: remote.port,
-          address,
-          grant,
-          outgoing: true,
-        });
-      },
-    });
-  }
-
-  #noteOutcome(address: string, outcome: Parameters<Parameters<typeof runHandshake>[0]['done']>[0]): void {
-    switch (outcome.kind) {
-      case 'connected':
-        for (const host of outcome.peer.tryUltrapeers) this.#hosts.note(host, HostOutcome.HOST_OUTCOME_LEARNED, true);
-        return this.#hosts.note(address, HostOutcome.HOST_OUTCOME_CONNECTED, true);
-      case 'refused':
-        for (const host of outcome.tryUltrapeers) this.#hosts.note(host, HostOutcome.HOST_OUTCOME_LEARNED, true);
-        return this.#hosts.note(address, HostOutcome.HOST_OUTCOME_REFUSED, true);
-      case 'lost':
-        return this.#hosts.note(address, HostOutcome.HOST_OUTCOME_UNREACHABLE, true);
-      case 'crawler':
-      case 'failed':
-        return this.#hosts.note(address, HostOutcome.HOST_OUTCOME_INCOMPATIBLE, true);
-    }
-  }
-
-  #decide(peer: PeerCapabilities, remoteIp: string): Decision {
-    const limited = this.#isLimited(remoteIp);
-    const decision = admit(peer, {
-      draining: this.#draining,
-      leaves: this.#taken('leaf'),
-      maxLeaves: this.#options.maxLeaves,
-      ultrapeers: this.#taken('ultrapeer'),
-      maxUltrapeers: this.#options.maxUltrapeers,
-      hasAddress: (address) => this.links.hasAddress(address) || this.view.heldElsewhere(address),
-      hasGuid: (guid) => this.links.hasGuid(guid) || guid === this.#ownGuid(),
-      fromSameAddress: limited ? this.links.fromAddress(remoteIp) : 0,
-      fromSameNetwork: limited ? this.links.fromNetwork(remoteIp) : 0,
-      evictLeaf: () => this.#evict('leaf'),
-      evictUltrapeer: () => this.#evict('ultrapeer'),
-    });
-    if (decision.accept) return decision;
-    return { ...decision, tryUltrapeers: this.#knownUltrapeers(MAX_TRY_HOSTS, peer.listenAddress ?? '') };
-  }
-
-  /** Our own servent GUID, hex: whoever shows it is ourselves. */
-  #ownGuid(): string {
-    return Buffer.from(this.view.facts?.serventGuid ?? []).toString('hex');
-  }
-
-  /** Ends a link that has been of no use for long. */
-  #evict(role: LinkRole): boolean {
-    const oldest = this.#wallClock() - USELESS_AFTER_MS;
-    for (const link of role === 'leaf' ? this.links.leaves : this.links.ultrapeers) {
-      if (link.connectedAtMs > oldest || link.ended) continue;
-      const useless =
-        role === 'leaf' ? link.table === undefined || link.hopsFlow === 0 : link.counters.messagesIn === 0;
-      if (!useless) continue;
-      link.bye(202, 'Making room for a more useful connection');
-      return true;
-    }
-    return false;
-  }
-
-  #local(grant: CompressionGrant, socket: Socket): LocalHandshake {
-    const own = this.#ownAddress(socket.localAddress ?? '');
-    const facts = this.view.facts;
-    return {
-      userAgent: this.userAgent,
-      role: 'ultrapeer',
-      ...(own === undefined ? {} : { listenAddress: formatPeerAddress(own) }),
-      ...(facts === undefined ? {} : { guid: facts.serventGuid, liveSince: new Date(facts.startedAtMs) }),
-      degree: Math.max(16, Math.min(DEGREE, this.#options.maxUltrapeers)),
-      maxTtl: MAX_TTL,
-      acceptDeflate: grant.inflate,
-      offerDeflate: grant.deflate,
-      features: FEATURES,
-    };
-  }
-
-  #open(
-    socket: Socket,
-    outcome: Extract<HandshakeOutcome, { kind: 'connected' }>,
-    how: {
-      readonly remoteIp: string;
-      readonly remotePort: number;
-      readonly address: string | undefined;
-      readonly grant: CompressionGrant;
-      readonly outgoing: boolean;
-    },
-  ): void {
+  #open(socket: Socket, outcome: Extract<HandshakeOutcome, { kind: 'connected' }>, how: Newcomer): void {
     const { peer, inflateIn, deflateOut, rest } = outcome;
     how.grant.keepOnly({ inflate: inflateIn, deflate: deflateOut });
     const context = this.#context;
@@ -704,43 +483,7 @@ export class Edge implements LinkHost, DeliverySink {
     const said = peer.listenAddress === undefined ? undefined : parsePeerAddress(peer.listenAddress);
     if (said === undefined || !isUsablePeerAddress(said, this.#options)) return '';
     // In a closed network, among containers for one, source addresses may be translated.
-    return said.host === how.remoteIp || !this.#isLimited(how.remoteIp) ? formatPeerAddress(said) : '';
-  }
-
-  /** The node's address as a peer should know it: the advertised one, else the one that the peer reached. */
-  #ownAddress(localAddress: string): PeerAddress | undefined {
-    const advertised = parsePeerAddress(this.view.facts?.advertisedAddress ?? '');
-    if (advertised !== undefined) return advertised;
-    const local = localAddress.startsWith('::ffff:') ? localAddress.slice('::ffff:'.length) : localAddress;
-    return parsePeerAddress(
-      local.includes(':') ? `[${local}]:${this.#acceptor.port}` : `${local}:${this.#acceptor.port}`,
-    );
-  }
-
-  #isTaken(address: string): boolean {
-    return this.links.hasAddress(address) || this.view.heldElsewhere(address) || address === this.listenAddress;
-  }
-
-  /** Where the neighbours of the whole node listen; of leaves that other edges hold a sample. */
-  #neighbours(role: LinkRole): string[] {
-    const addresses = new Set(addressesOf(role === 'leaf' ? this.links.leaves : this.links.ultrapeers));
-    for (const summary of this.view.others()) {
-      const theirs = role === 'leaf' ? summary.leafAddresses : summary.ultrapeerAddresses;
-      for (const address of theirs) addresses.add(address);
-    }
-    return [...addresses];
-  }
-
-  /** Connected ultrapeers first, then those heard of in pongs, then bootstrap's. */
-  #knownUltrapeers(most: number, except: string): string[] {
-    const hosts = new Set<string>();
-    for (const link of this.links.ultrapeers) if (link.listenAddress !== '') hosts.add(link.listenAddress);
-    for (const summary of this.view.others()) for (const address of summary.ultrapeerAddresses) hosts.add(address);
-    for (const address of this.#pongs.recentUltrapeers) hosts.add(address);
-    for (const address of this.view.facts?.hosts ?? []) hosts.add(address);
-    hosts.delete(except);
-    hosts.delete(this.listenAddress);
-    return [...hosts].slice(0, most);
+    return said.host === how.remoteIp || !this.#around.isLimited(how.remoteIp) ? formatPeerAddress(said) : '';
   }
 }
 
@@ -750,21 +493,4 @@ function oneLine(text: string): string {
     .replaceAll(/\p{Cc}+/gu, ' ')
     .trim()
     .slice(0, MAX_REASON_CHARS);
-}
-
-function addressesOf(links: Iterable<PeerLink>): string[] {
-  return [...links].flatMap((link) => link.listenAddress || []);
-}
-
-function resultOf(outcome: { readonly kind: string; readonly by?: 'us' | 'peer' }): HandshakeResult {
-  switch (outcome.kind) {
-    case 'connected':
-    case 'crawler':
-    case 'failed':
-      return outcome.kind;
-    case 'refused':
-      return outcome.by === 'peer' ? 'refused-by-peer' : 'refused';
-    default:
-      return 'lost';
-  }
 }

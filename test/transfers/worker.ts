@@ -124,7 +124,7 @@ export async function startWorker(options: WorkerOptions = {}): Promise<Worker> 
     uploadsPerHost: 3,
     uploadRate: 0,
     downloadRate: 0,
-    internalEdge: undefined,
+    ownAddress: () => '',
     library,
     ...rest,
     timings: {

@@ -3,7 +3,6 @@ import { EDGE_ID_PATTERN } from '@filbert/contracts';
 import type { Bus, Component, Logger, Metrics, RpcService } from '@filbert/kit';
 import type { TransfersConfig } from './config.ts';
 import { transfersControl } from './control.ts';
-import type { InternalEdge } from './internal-edge.ts';
 import { declareMetrics } from './metrics.ts';
 import { Transfers } from './transfers.ts';
 
@@ -17,8 +16,8 @@ export interface TransfersDependencies {
   readonly bus: Bus;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  /** Without it the worker neither sends nor answers PUSHes. */
-  readonly internalEdge?: InternalEdge;
+  /** Where the Gnutella port is, "ip:port": what PUSHes name while the node was told no address. Default: not known. */
+  readonly ownAddress?: () => string;
 }
 
 /**
@@ -43,7 +42,7 @@ export function createTransfersService(config: TransfersConfig, dependencies: Tr
     uploadsPerHost: config.uploadsPerHost,
     uploadRate: config.uploadRate,
     downloadRate: config.downloadRate,
-    internalEdge: dependencies.internalEdge,
+    ownAddress: dependencies.ownAddress ?? (() => ''),
   });
   declareMetrics(dependencies.metrics, transfers);
   return {
@@ -51,7 +50,7 @@ export function createTransfersService(config: TransfersConfig, dependencies: Tr
     control: transfersControl(transfers),
     component: {
       name: 'transfers',
-      start: () => transfers.start(),
+      start: (signal) => transfers.start(signal),
       drain: () => transfers.drain(),
       stop: () => transfers.stop(),
     },

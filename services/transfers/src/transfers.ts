@@ -9,8 +9,8 @@ import {
   parsePeerAddress,
   type PeerAddress,
 } from '@filbert/gnutella';
-import { LinkKind, nodeFacts, nodeFactsRequest, transfersSummary, type NodeFacts } from '@filbert/contracts';
-import { BusError, formatHostPort, type Bus, type HostPort, type Logger, type Subscription } from '@filbert/kit';
+import { FactsFollower, InternalEdge, LinkKind, transfersSummary, type InternalLink } from '@filbert/contracts';
+import { formatHostPort, randomEpoch, type Bus, type HostPort, type Logger } from '@filbert/kit';
 import { TransfersCounters } from './counters.ts';
 import { Downloads } from './download/downloads.ts';
 import type { WriteAt } from './download/part-file.ts';
@@ -24,7 +24,6 @@ import { PushUploads } from './giv/push-uploads.ts';
 import { Bandwidth } from './http/bandwidth.ts';
 import { Intake } from './http/intake.ts';
 import { UploadServer } from './http/upload-server.ts';
-import type { InternalEdge, InternalLink } from './internal-edge.ts';
 import { openSqliteJobStore } from './jobs/sqlite-job-store.ts';
 import type { JobStore } from './jobs/job-store.ts';
 import { busLibrary, type LibraryLookup } from './library.ts';
@@ -32,7 +31,6 @@ import type { Connection } from './network/connection.ts';
 import { UploadSlots } from './slots/upload-slots.ts';
 
 const SUMMARY_INTERVAL_MS = 1_000;
-const FACTS_TIMEOUT_MS = 1_000;
 /** How long uploads under way may take to end with their range while draining, in ms. */
 export const DRAIN_UPLOADS_MS = 10_000;
 const DRAIN_POLL_MS = 50;
@@ -55,8 +53,10 @@ export interface TransfersOptions {
   /** bytes/s; 0: unlimited */
   readonly uploadRate: number;
   readonly downloadRate: number;
-  /** Opens the link that PUSHes go over; without it, none are sent or answered. */
-  readonly internalEdge: InternalEdge | undefined;
+  /** Where the Gnutella port is, "ip:port": what PUSHes name while the node was told no address; empty while unknown. */
+  readonly ownAddress: () => string;
+  /** Takes the link that PUSHes go over; by default an edge of its own on the bus. */
+  readonly internalEdge?: Pick<InternalEdge, 'start' | 'stop' | 'openLink'>;
   /** By default the library over the bus. */
   readonly library?: LibraryLookup;
   readonly timings?: Partial<DownloadTimings>;
@@ -77,10 +77,10 @@ export class Transfers {
   readonly #waiters: GivWaiters;
   readonly #pushUploads: PushUploads;
   readonly #store: JobStore;
-  readonly #subscriptions: Subscription[] = [];
+  readonly #facts: FactsFollower;
+  readonly #edge: Pick<InternalEdge, 'start' | 'stop' | 'openLink'>;
   #publicAddress = '';
   #internalAddress = '';
-  #facts: NodeFacts | undefined;
   #link: InternalLink | undefined;
   #ticker: NodeJS.Timeout | undefined;
   #draining = false;
@@ -119,6 +119,10 @@ export class Transfers {
       onGiv: (connection, line) => this.#onGiv(connection, line),
       ...(options.requestTimeoutMs === undefined ? {} : { sniffTimeoutMs: options.requestTimeoutMs }),
     });
+    this.#facts = new FactsFollower({ bus });
+    this.#edge =
+      options.internalEdge ??
+      new InternalEdge({ bus, edgeId: options.workerId, epoch: randomEpoch(), facts: this.#facts });
     this.#waiters = new GivWaiters({
       bus,
       reply: () => ({ workerId: options.workerId, internalAddress: this.#internalAddress }),
@@ -126,7 +130,7 @@ export class Transfers {
     this.#pushUploads = new PushUploads({
       library,
       counters,
-      serventGuid: () => this.#facts?.serventGuid,
+      serventGuid: () => this.#facts.facts?.serventGuid,
       ownAddresses: () => this.#ownAddresses(),
       allowPrivate,
       isLimited,
@@ -175,16 +179,25 @@ export class Transfers {
   }
 
   /** @throws Error with a sentence where an address is taken or the store cannot be read */
-  async start(): Promise<void> {
-    const { bus, listen, internalListen } = this.#options;
-    this.#subscriptions.push(bus.subscribe(nodeFacts, (facts) => this.#onFacts(facts)));
+  async start(signal?: AbortSignal): Promise<void> {
+    const { listen, internalListen } = this.#options;
+    const { serventGuid } = await this.#facts.start(signal);
+    this.#edge.start();
+    this.#link = this.#edge.openLink(LinkKind.LINK_KIND_TRANSFERS, {
+      serventGuid,
+      onFrame: (bytes, start, end) => {
+        if (bytes[start + FUNCTION_OFFSET] !== Descriptor.PUSH) return;
+        // What follows outlives the call, the bytes do not.
+        const frame = bytes.slice(start, end);
+        void this.#pushUploads.onFrame(frame, 0, frame.length);
+      },
+    });
     if (listen !== undefined) {
       this.#publicAddress = formatHostPort(await this.#intake.listen(listen, { proxied: false }));
     }
     if (internalListen !== undefined) {
       this.#internalAddress = formatHostPort(await this.#intake.listen(internalListen, { proxied: true }));
     }
-    await this.#askFacts();
     await this.downloads.start();
     this.#publishSummary();
     this.#ticker = setInterval(() => this.#publishSummary(), SUMMARY_INTERVAL_MS);
@@ -204,10 +217,11 @@ export class Transfers {
 
   async stop(): Promise<void> {
     clearInterval(this.#ticker);
-    for (const subscription of this.#subscriptions) subscription.unsubscribe();
     this.#pushUploads.stop();
     this.#link?.close();
     this.#link = undefined;
+    this.#edge.stop();
+    this.#facts.stop();
     this.uploads.stop();
     this.#intake.destroy();
     await this.downloads.stop();
@@ -233,42 +247,19 @@ export class Transfers {
     const { givs } = this.counters;
     if (this.#waiters.offer(line.serventGuid, connection)) {
       givs.claimed++;
-    } else if (await relayGiv(this.#options.bus, this.#options.workerId, connection, line)) {
-      givs.relayed++;
-    } else {
-      givs.unrequested++;
-      connection.destroy();
+      return;
     }
-  }
-
-  #onFacts(facts: NodeFacts): void {
-    const isNew = this.#facts === undefined;
-    this.#facts = facts;
-    if (!isNew || this.#options.internalEdge === undefined) return;
-    this.#link = this.#options.internalEdge.openLink(LinkKind.LINK_KIND_TRANSFERS, {
-      serventGuid: facts.serventGuid,
-      onFrame: (bytes, start, end) => {
-        if (bytes[start + FUNCTION_OFFSET] !== Descriptor.PUSH) return;
-        // What follows outlives the call, the bytes do not.
-        const frame = bytes.slice(start, end);
-        void this.#pushUploads.onFrame(frame, 0, frame.length);
-      },
-    });
-  }
-
-  async #askFacts(): Promise<void> {
-    try {
-      this.#onFacts(await this.#options.bus.request(nodeFactsRequest, {}, { timeoutMs: FACTS_TIMEOUT_MS }));
-    } catch (error) {
-      // They are published every few seconds besides.
-      if (!(error instanceof BusError)) throw error;
-    }
+    const { bus, workerId } = this.#options;
+    if (await relayGiv(bus, workerId, connection, line, () => givs.relayed++)) return;
+    givs.unrequested++;
+    connection.destroy();
   }
 
   /** Where peers can connect to us, the best first. */
   #ownAddresses(): PeerAddress[] {
-    const facts = this.#facts;
-    const own = [facts?.transfersAddress ?? '', facts?.advertisedAddress ?? '', this.#publicAddress];
+    const { facts } = this.#facts;
+    const told = [facts?.transfersAddress ?? '', facts?.advertisedAddress ?? ''];
+    const own = [...told, this.#publicAddress, this.#options.ownAddress()];
     return own.flatMap((text) => {
       const address = parsePeerAddress(text);
       // A wildcard that we listen on is no address to reach us at.

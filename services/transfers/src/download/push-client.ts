@@ -1,17 +1,18 @@
+import type { InternalLink } from '@filbert/contracts';
 import {
   encodePush,
+  GgepId,
   guidToHex,
   ipv4FromText,
+  ipv6FromText,
   NO_IPV4,
   randomMessageGuid,
   type Guid,
   type PeerAddress,
 } from '@filbert/gnutella';
-import { GgepId, ipv6FromText } from '@filbert/gnutella';
 import type { TransfersCounters } from '../counters.ts';
 import type { GivWaiters } from '../giv/giv-waiters.ts';
 import { AddressWindow } from '../http/address-window.ts';
-import type { InternalLink } from '../internal-edge.ts';
 import type { Connection } from '../network/connection.ts';
 
 /** PUSHes to one servent within the window (docs/protocol/08-push-and-transfers.md §5). */

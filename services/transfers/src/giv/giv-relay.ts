@@ -11,14 +11,22 @@ const DIAL_TIMEOUT_MS = 5_000;
 
 /**
  * Brings a GIV that nobody here waits for to the worker that does, and carries the connection's bytes until it ends.
- * @returns false where no other worker claims it
+ * @param begun called once another worker has claimed it
+ * @returns false where none does
  */
-export async function relayGiv(bus: Bus, workerId: string, connection: Connection, line: GivLine): Promise<boolean> {
+export async function relayGiv(
+  bus: Bus,
+  workerId: string,
+  connection: Connection,
+  line: GivLine,
+  begun: () => void,
+): Promise<boolean> {
   const worker = await claimant(bus, line);
   const address = parsePeerAddress(worker?.internalAddress ?? '');
   if (worker === undefined || worker.workerId === workerId || address === undefined) return false;
   const socket = await dial(address, DIAL_TIMEOUT_MS);
   if (socket === undefined) return false;
+  begun();
   const peer = connection.socket;
   const destination = { host: peer.localAddress ?? '0.0.0.0', port: peer.localPort ?? 0 };
   socket.write(encodeProxyHeader({ source: connection.remote, destination }));

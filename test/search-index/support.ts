@@ -61,7 +61,8 @@ export function openLibrary(folder: string, changes: LibraryChanges = {}): TestL
   const { now = () => 1_700_000_000_000, maxFiles = 1_000_000, isShared = () => true } = changes;
   const catalogue = new Catalogue(openLibraryDatabase(folder));
   const library = new Library({ catalogue, logger: silent, now, maxFiles });
-  library.load(isShared);
+  const loading = library.load(isShared);
+  while (loading.next().done !== true);
   return {
     library,
     catalogue,

@@ -18,7 +18,7 @@ import { LibraryLink } from './link/library-link.ts';
 import { FolderWatcher, systemWatch } from './scan/folder-watcher.ts';
 import { Scanner } from './scan/scanner.ts';
 import { ShareFolders } from './scan/share-folders.ts';
-import { systemFiles, type WalkFileSystem } from './scan/walker.ts';
+import { systemFiles } from './scan/walker.ts';
 import { NetworkSearches } from './search/network-searches.ts';
 
 /** What the library holds is told on change and this often besides. */
@@ -44,7 +44,6 @@ export interface SearchIndexOptions {
   /** Where the Gnutella port is, "ip:port", for a node that was told no address; empty where that is not known. */
   readonly ownAddress: () => string;
   readonly onMatched: (seconds: number) => void;
-  readonly fs?: WalkFileSystem;
 }
 
 /** What runs between start and stop. */
@@ -124,7 +123,7 @@ export class SearchIndex {
 
   #create(): Parts {
     const { logger, clock, timers, data, share, hashWorkers, rescanIntervalMs, allowPrivate } = this.#options;
-    const fs = this.#options.fs ?? systemFiles;
+    const fs = systemFiles;
     const catalogue = new Catalogue(openLibraryDatabase(data));
     const library = new Library({ catalogue, logger, now: () => clock.now() });
     const shares = new ShareFolders({ fs, configured: share, added: catalogue.shares(), dataFolder: data });

@@ -15,6 +15,7 @@ import {
   tableForNames,
   TTL_OFFSET,
   WHATS_NEW_TEXT,
+  type GgepPart,
   type HitRecord,
   type QueryFields,
 } from '@filbert/gnutella';
@@ -127,6 +128,16 @@ describe('search-index: library link', () => {
     link.start();
     const ggep = [{ id: GgepId.EXTENDED_QUERY, value: Buffer.from('two') }];
     assert.deepEqual(names(ask({ text: 'one', ggep })), ['two.mp3']);
+  });
+
+  it('names only files of the kinds of media that are asked for', () => {
+    opened.add('/m/song.MP3', '/m/song.avi', '/m/song', '/m/song.xyz');
+    link.start();
+    const media = (...mask: number[]): GgepPart[] => [{ id: GgepId.MEDIA, value: Uint8Array.from(mask) }];
+    assert.deepEqual(names(ask({ text: 'song', ggep: media(0x04) })), ['song.MP3']);
+    assert.deepEqual(names(ask({ text: 'song', ggep: media(0x0c) })), ['song.MP3', 'song.avi']);
+    assert.deepEqual(names(ask({ text: WHATS_NEW_TEXT, ggep: media(0x08) })), ['song.avi']);
+    assert.equal(ask({ text: 'song', ggep: media(0x00, 0x40) }).length, 4);
   });
 
   it('names fifty files at most', () => {

@@ -5,6 +5,10 @@ import { sha1Key, type HashedFile, type SharedFile } from './shared-file.ts';
 
 /** Files that are shared at one time. */
 export const MAX_SHARED_FILES = 2_000_000;
+/** Files that are gone and still remembered; the one that went first is hashed again if it comes back. */
+export const MAX_ABSENT_FILES = 200_000;
+/** Files that are loaded in one step. */
+const FILES_PER_STEP = 500;
 /** How long a file that is gone is remembered, so that it need not be hashed again when it is back. */
 export const FORGET_AFTER_MS = 30 * 24 * 3_600_000;
 
@@ -63,20 +67,22 @@ export class Library {
   }
 
   /**
-   * Takes over what the catalogue knows, without looking at the disk.
+   * Takes over what the catalogue knows, without looking at the disk; in steps, so that the event loop may have its turns.
    * @param isShared whether the path lies in a folder that is shared now
    */
-  load(isShared: (path: string) => boolean): void {
+  *load(isShared: (path: string) => boolean): Generator<undefined, void> {
     const { catalogue, now } = this.#options;
     this.#write('forget', () => catalogue.forget(now() - FORGET_AFTER_MS));
     const outside: SharedFile[] = [];
+    let files = 0;
     for (const { file, isMissing } of catalogue.files()) {
+      if (++files % FILES_PER_STEP === 0) yield;
       if (!isMissing && isShared(file.path) && !this.isFull) {
         this.#admit(file);
         continue;
       }
       // Remembered for a while: a folder that is shared again costs nothing.
-      this.#absent.set(file.path, file);
+      this.#remember(file);
       if (!isMissing) outside.push(file);
     }
     this.#write('mark', () => catalogue.markMissing(outside, now()));
@@ -103,7 +109,7 @@ export class Library {
     for (const file of files) {
       if (this.#byPath.get(file.path) !== file) continue;
       this.#remove(file);
-      this.#absent.set(file.path, file);
+      this.#remember(file);
     }
     this.#write('mark', () => this.#options.catalogue.markMissing(files, this.#options.now()));
     this.#changed();
@@ -139,24 +145,27 @@ export class Library {
     return this.#bySha1.get(sha1Key(sha1))?.[0];
   }
 
-  /** Files whose names have all words of `text`, each hash once. */
-  search(text: string, limit: number): SharedFile[] {
+  /**
+   * Files whose names have all words of `text`, each hash once.
+   * @param accept asked about each of them; those it refuses do not count
+   */
+  search(text: string, limit: number, accept: (file: SharedFile) => boolean = () => true): SharedFile[] {
     const taken = new Set<string>();
     const slots = this.names.search(text, limit, (slot) => {
       const file = this.#bySlot[slot];
-      if (file === undefined) return false;
+      if (file === undefined || !accept(file)) return false;
       const key = sha1Key(file.sha1);
       return !taken.has(key) && taken.add(key).size > 0;
     });
     return slots.flatMap((slot) => this.#bySlot[slot] ?? []);
   }
 
-  /** The files that came last, newest first, each hash once. */
-  newest(limit: number): SharedFile[] {
+  /** The files that came last, newest first, each hash once; `accept` as for `search`. */
+  newest(limit: number, accept: (file: SharedFile) => boolean = () => true): SharedFile[] {
     const newest: SharedFile[] = [];
     for (const file of this.distinct()) {
       const last = newest.at(-1);
-      if (newest.length >= limit && last !== undefined && !isNewer(file, last)) continue;
+      if (!accept(file) || (newest.length >= limit && last !== undefined && !isNewer(file, last))) continue;
       newest.push(file);
       newest.sort((a, b) => (isNewer(a, b) ? -1 : 1));
       if (newest.length > limit) newest.pop();
@@ -186,6 +195,12 @@ export class Library {
     else same.push(file);
     this.names.add(slot, file.name);
     this.bytes += file.sizeBytes;
+  }
+
+  #remember(file: SharedFile): void {
+    const oldest = this.#absent.keys().next();
+    if (this.#absent.size >= MAX_ABSENT_FILES && oldest.done !== true) this.#absent.delete(oldest.value);
+    this.#absent.set(file.path, file);
   }
 
   #remove(file: SharedFile): void {

@@ -70,7 +70,8 @@ export class Scanner {
   async start(): Promise<void> {
     const { shares, library } = this.#options;
     await shares.refresh();
-    library.load((path) => shares.holds(path));
+    const loading = library.load((path) => shares.holds(path));
+    while (loading.next().done !== true) await nextTurn();
     for (const { path } of library.all()) this.#tree.add(path);
   }
 
@@ -275,6 +276,10 @@ export class Scanner {
     this.#told.add(path);
     this.#options.logger.warn({ path }, what);
   }
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 function isUnchanged(known: SharedFile, file: WalkedFile): boolean {

@@ -78,6 +78,8 @@ export class Download implements SessionDownload {
   #stopping = new AbortController();
   #round = new AbortController();
   #running: Promise<void> | undefined;
+  #isEnding = false;
+  #startAgain = false;
   #wake: (() => void) | undefined;
   #failure: Error | undefined;
   /** What the last checkpoint made durable. */
@@ -167,12 +169,22 @@ export class Download implements SessionDownload {
 
   /** Goes on, unless it is completed or running already. */
   start(): void {
-    if (this.#running !== undefined || this.#state === 'completed' || this.#state === 'cancelled') return;
+    if (this.#state === 'completed' || this.#state === 'cancelled') return;
+    if (this.#running !== undefined) {
+      // Told to go on while it is still putting its things away: it does so then.
+      this.#startAgain = this.#isEnding;
+      return;
+    }
     this.#stopping = new AbortController();
     this.#failure = undefined;
     this.#set('queued', '');
     this.#running = this.#run().finally(() => {
       this.#running = undefined;
+      this.#isEnding = false;
+      if (this.#startAgain) {
+        this.#startAgain = false;
+        this.start();
+      }
     });
   }
 
@@ -184,6 +196,7 @@ export class Download implements SessionDownload {
 
   /** Stops fetching; what was fetched is kept and noted. */
   async halt(): Promise<void> {
+    this.#startAgain = false;
     this.#stopping.abort();
     this.#round.abort();
     this.#touch();
@@ -277,6 +290,7 @@ export class Download implements SessionDownload {
       if (signal.aborted && !(error instanceof DiskError)) return;
       this.#failed(error);
     } finally {
+      this.#isEnding = true;
       clearInterval(checkpoints);
       await this.#endRound();
       await this.#checkpoint();

@@ -33,7 +33,7 @@ export function declareMetrics(metrics: Metrics, index: SearchIndex): void {
   gauge('hash_queue', 'Files that wait to be hashed.', ({ pool }) => pool.waiting);
   gauge(
     'unsettled_files',
-    'Files that changed while they were hashed and are left alone for a while.',
+    'Files that changed lately and are left alone for a while.',
     ({ scanner }) => scanner.unsettled,
   );
   gauge('watched_folders', 'Folders whose changes the system reports.', ({ watcher }) => watcher.watched);

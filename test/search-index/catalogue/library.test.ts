@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
-import { FORGET_AFTER_MS } from '../../../services/search-index/src/catalogue/library.ts';
-import { hashedFile, openLibrary, sha1Of, TempFolder, type LibraryChanges, type TestLibrary } from '../support.ts';
+import { Catalogue, openLibraryDatabase } from '../../../services/search-index/src/catalogue/catalogue.ts';
+import { FORGET_AFTER_MS, Library } from '../../../services/search-index/src/catalogue/library.ts';
+import {
+  hashedFile,
+  openLibrary,
+  sha1Of,
+  silent,
+  TempFolder,
+  type LibraryChanges,
+  type TestLibrary,
+} from '../support.ts';
 
 describe('search-index: library', () => {
   let folder: TempFolder;
@@ -140,6 +149,26 @@ describe('search-index: library', () => {
     index.withdraw(file === undefined ? [] : [file]);
     assert.equal(index.size, 0);
     assert.equal(index.catalogueErrors, 2);
+  });
+
+  it('shares nothing more while the disk is full, keeps what it has, and goes on when there is room', () => {
+    const database = openLibraryDatabase(folder.path);
+    const catalogue = new Catalogue(database);
+    const index = new Library({ catalogue, logger: silent, now: () => 1 });
+    index.add([hashedFile('/a')]);
+    // SQLite then says what it says when the disk is full.
+    database.exec('PRAGMA max_page_count = 1');
+    const many = Array.from({ length: 2_000 }, (_, at) => hashedFile(`/many/${at}`));
+    assert.deepEqual(index.add(many), []);
+    assert.deepEqual([index.size, index.catalogueErrors], [1, 1]);
+    assert.deepEqual(
+      index.inOrder().map(({ path }) => path),
+      ['/a'],
+    );
+    database.exec('PRAGMA max_page_count = 1000000');
+    assert.equal(index.add(many).length, 2_000);
+    assert.deepEqual([...catalogue.files()].length, 2_001);
+    catalogue.close();
   });
 
   it('is full at its limit', () => {

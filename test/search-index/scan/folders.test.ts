@@ -49,15 +49,24 @@ describe('search-index: folders in which something changed', () => {
 });
 
 describe('search-index: files that somebody writes to', () => {
-  it('are left alone longer each time, within bounds, until they settle', () => {
+  it('are left alone longer with each change, within bounds', () => {
     const unsettled = new UnsettledFiles();
     assert.equal(unsettled.changed('/a', 0), FIRST_RETRY_MS);
     assert.equal(unsettled.restMs('/a', 400), FIRST_RETRY_MS - 400);
+    assert.equal(unsettled.restMs('/b', 400), 0);
     assert.equal(unsettled.changed('/a', 0), 2 * FIRST_RETRY_MS);
     for (let at = 0; at < 40; at++) unsettled.changed('/a', 0);
     assert.equal(unsettled.changed('/a', 0), LONGEST_RETRY_MS);
-    unsettled.settled('/a');
-    assert.equal(unsettled.restMs('/a', 0), 0);
+    assert.deepEqual([unsettled.resting(0), unsettled.resting(LONGEST_RETRY_MS)], [1, 0]);
+  });
+
+  it('begin anew when they were quiet for long, or went away', () => {
+    const unsettled = new UnsettledFiles();
+    for (let at = 0; at < 3; at++) unsettled.changed('/a', 0);
+    assert.equal(unsettled.changed('/a', 2 * LONGEST_RETRY_MS), FIRST_RETRY_MS);
+    unsettled.changed('/a', 2 * LONGEST_RETRY_MS);
+    unsettled.forget('/a');
+    assert.equal(unsettled.changed('/a', 2 * LONGEST_RETRY_MS), FIRST_RETRY_MS);
   });
 
   it('are forgotten from the first on when there are too many', () => {

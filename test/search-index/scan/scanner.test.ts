@@ -168,9 +168,24 @@ describe('search-index: scanner', () => {
     assert.deepEqual(waiting().includes('share/a.txt'), false);
     await partialLook(FIRST_RETRY_MS);
     assert.equal(waiting().includes('share/a.txt'), true);
-    assert.equal(scanner.unsettled, 1);
-    hashQueued();
     assert.equal(scanner.unsettled, 0);
+  });
+
+  it('stops sharing a file as it was as soon as it changed, and hashes one that changes all the time ever less often', async () => {
+    await look();
+    hashQueued();
+    let pauseMs = FIRST_RETRY_MS;
+    for (const content of ['one', 'and two', 'and then three']) {
+      folder.write('share/a.txt', content);
+      scanner.changed(join(folder.path, 'share'));
+      await partialLook(QUIET_MS);
+      assert.deepEqual([names(), waiting(), scanner.unsettled], [['b.txt'], [], 1]);
+      await partialLook(pauseMs);
+      assert.deepEqual(waiting(), ['share/a.txt']);
+      hashQueued();
+      assert.deepEqual(names(), ['a.txt', 'b.txt']);
+      pauseMs *= 2;
+    }
   });
 
   it('looks again for the files that found the hash queue full', async () => {

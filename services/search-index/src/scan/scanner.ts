@@ -57,8 +57,9 @@ export class Scanner {
     return this.#running !== undefined;
   }
 
+  /** Files that changed lately and are left alone for a while. */
   get unsettled(): number {
-    return this.#unsettled.size;
+    return this.#unsettled.resting(this.#options.clock.monotonic());
   }
 
   /** What the last full look left out. */
@@ -97,7 +98,6 @@ export class Scanner {
 
   hashed(files: readonly HashedFile[]): void {
     const { shares, library } = this.#options;
-    for (const { path } of files) this.#unsettled.settled(path);
     if (!library.isFull) library.add(files.filter(({ path }) => shares.holds(path)));
   }
 
@@ -106,7 +106,7 @@ export class Scanner {
       const delayMs = this.#unsettled.changed(path, this.#options.clock.monotonic());
       this.#markDirty(dirname(path), delayMs);
     } else if (reason === 'vanished') {
-      this.#unsettled.settled(path);
+      this.#unsettled.forget(path);
     } else {
       this.#tell(path, `it cannot be hashed (${reason}): ${detail}`);
     }
@@ -231,7 +231,11 @@ export class Scanner {
       const absent = known === undefined ? library.absentAt(file.path) : undefined;
       folder?.add(file.path);
       if (known !== undefined && isUnchanged(known, file)) continue;
-      if (known !== undefined) outdated.push(known);
+      if (known !== undefined) {
+        outdated.push(known);
+        // What changed while the service was away is settled by now.
+        if (this.scans.full > 0) this.#unsettled.changed(file.path, clock.monotonic());
+      }
       if (library.isFull) {
         this.#countLeftOut(file.path, 'too-many', '');
       } else if (absent !== undefined && isUnchanged(absent, file)) {
@@ -250,7 +254,7 @@ export class Scanner {
     const { library } = this.#options;
     const gone: SharedFile[] = [];
     for (const path of paths) {
-      this.#unsettled.settled(path);
+      this.#unsettled.forget(path);
       const file = library.atPath(path);
       if (file !== undefined) gone.push(file);
     }

@@ -309,8 +309,7 @@ describe('connections handshakes', () => {
       const bytes = Buffer.from(hello('leaf', { 'X-Long': 'x'.repeat(900) }));
       let at = 0;
       const dribble = setInterval(() => socket.write(bytes.subarray(at, ++at)), 5);
-      await waitFor('the close', () => socket.destroyed);
-      clearInterval(dribble);
+      await waitFor('the close', () => socket.destroyed).finally(() => clearInterval(dribble));
       // Three dozen bytes are enough to be known as Gnutella half-way.
       assert.ok(at > 20);
       assert.ok(performance.now() - begun < 3_000);

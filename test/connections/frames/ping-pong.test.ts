@@ -213,12 +213,12 @@ describe('connections PONG', () => {
   });
 
   it('with a private address is kept where these are allowed, but not ours', async () => {
-    const open = new FrameBench({ allowPrivate: true });
-    const { link: peer } = await open.add('ultrapeer');
-    open.receive(peer, { descriptor: PONG, hops: 1, payload: pongPayload(6346, '10.1.2.3', 0, 8) });
-    open.receive(peer, { descriptor: PONG, hops: 1, payload: pongPayload(6346, '127.0.0.1', 0, 8) });
-    assert.deepEqual([...open.context.pongs.recentUltrapeers], ['10.1.2.3:6346']);
-    await open.stop();
+    await bench.stop();
+    bench = new FrameBench({ allowPrivate: true });
+    ({ link } = await bench.add('ultrapeer'));
+    pong(pongPayload(6346, '10.1.2.3', 0, 8));
+    pong(pongPayload(6346, '127.0.0.1', 0, 8));
+    assert.deepEqual([...bench.context.pongs.recentUltrapeers], ['10.1.2.3:6346']);
   });
 
   it('of another GUID than a ping of ours is as good, and is never routed', async () => {

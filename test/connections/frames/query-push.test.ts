@@ -147,8 +147,14 @@ describe('connections QUERY', () => {
 });
 
 describe('connections QUERY HIT', () => {
+  let bench: FrameBench;
+
+  beforeEach(() => {
+    bench = new FrameBench();
+  });
+  afterEach(() => bench.stop());
+
   it('goes to the shard, but under a null GUID is dropped', async () => {
-    const bench = new FrameBench();
     const { link } = await bench.add('leaf');
     const payload = hitPayload({ serventGuid: randomGuid(), records: [{ index: 1, size: 5, name: 'a' }] });
     const { guid } = bench.receive(link, { descriptor: HIT, payload });
@@ -158,7 +164,6 @@ describe('connections QUERY HIT', () => {
       [guid],
     );
     assert.equal(link.counters.bad, 1);
-    await bench.stop();
   });
 });
 
@@ -213,11 +218,10 @@ describe('connections PUSH', () => {
   });
 
   it('with a private address goes on where these are allowed', async () => {
-    const open = new FrameBench({ allowPrivate: true });
-    const { link: peer } = await open.add('leaf');
-    open.receive(peer, { descriptor: PUSH, ttl: 3, payload: pushPayload({ serventGuid, ip: '127.0.0.1' }) });
-    assert.equal((await open.takeRouted()).length, 1);
-    await open.stop();
+    await bench.stop();
+    bench = new FrameBench({ allowPrivate: true });
+    ({ link } = await bench.add('leaf'));
+    assert.ok(await passes(pushPayload({ serventGuid, ip: '127.0.0.1' })));
   });
 });
 

@@ -1,5 +1,6 @@
-import { routerV1 } from '@filbert/contracts';
+import { LinkKind, routerV1 } from '@filbert/contracts';
 import { rpcService, type RpcService } from '@filbert/kit';
+import type { Link } from './link-table.ts';
 import type { Router } from './router.ts';
 
 /** gRPC control of the router shards of one process. */
@@ -30,5 +31,14 @@ function shardStats(router: Router): routerV1.ShardStats {
     deliveries: (counters?.queryDeliveries ?? 0) + (counters?.hitDeliveries ?? 0) + (counters?.pushDeliveries ?? 0),
     mergedBits: shard?.links.merged.bits ?? 0,
     mergedSlotsSet: shard?.links.merged.count ?? 0,
+    neighbours: shard === undefined ? 0 : neighbours(shard.links.all()),
   };
+}
+
+function neighbours(links: Iterable<Link>): number {
+  let count = 0;
+  for (const { kind } of links) {
+    if (kind === LinkKind.LINK_KIND_LEAF || kind === LinkKind.LINK_KIND_ULTRAPEER) count++;
+  }
+  return count;
 }

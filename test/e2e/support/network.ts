@@ -178,7 +178,7 @@ export class Network {
       `${expected} links in each shard`,
       async () => {
         const shards = await this.shardStats();
-        return shards.length === this.form.shards && shards.every(({ links }) => links === expected);
+        return shards.length === this.form.shards && shards.every(({ neighbours }) => neighbours === expected);
       },
       READY_TIMEOUT_MS,
     );

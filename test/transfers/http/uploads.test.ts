@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, symlinkSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { symlinkSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { base32Encode, decodeQueryHit, formatSha1Urn, HEADER_BYTES } from '@filbert/gnutella';
 import { RawHttp, type RawResponse } from '../raw-http.ts';
@@ -202,7 +202,6 @@ describe('transfers: uploads', () => {
       writeFileSync(secret, 'secret');
       const link = join(library.folder, 'link');
       symlinkSync(secret, link);
-      mkdirSync(`${library.folder}-beside`);
       const worker = await startWorker({ testLibrary: library });
       for (const path of [secret, link, join(library.folder, '..', outside.split('/').at(-1) ?? '', 'secret')]) {
         const file = library.catalogue({

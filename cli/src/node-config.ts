@@ -1,6 +1,7 @@
 import { bootstrapConfig } from '@filbert/bootstrap';
 import { connectionsConfig } from '@filbert/connections';
-import { shareOption, transfersListenOption } from '@filbert/contracts';
+import { searchIndexConfig } from '@filbert/search-index';
+import { transfersConfig } from '@filbert/transfers';
 import {
   adminOption,
   controlOption,
@@ -50,14 +51,18 @@ const upConfig = defineConfig({
     schema: integer({ min: 1, max: 64 }),
     default: 1,
     unit: 'processes',
-    description: 'With --processes: transfers processes. Not in use yet.',
+    description: 'With --processes: transfers processes.',
   }),
-  share: shareOption,
-  transfersListen: transfersListenOption,
   logLevel: logLevelOption,
   ...tracingOptions,
 });
 
 /** Every setting of `filbert up`. */
-export const nodeConfig = mergeConfigs({ up: upConfig, connections: connectionsConfig, bootstrap: bootstrapConfig });
+export const nodeConfig = mergeConfigs({
+  up: upConfig,
+  connections: connectionsConfig,
+  bootstrap: bootstrapConfig,
+  searchIndex: searchIndexConfig,
+  transfers: transfersConfig,
+});
 export type NodeConfig = ConfigOf<typeof nodeConfig>;

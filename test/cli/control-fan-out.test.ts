@@ -61,7 +61,15 @@ describe('supervisor: control of several processes', () => {
 
   async function node(connections: readonly ControlledProcess[]): Promise<Client> {
     const away = { name: 'away', client: undefined };
-    return serve(fanOutControl({ bootstrap: { ...away, name: 'bootstrap' }, routers: [away], connections }));
+    return serve(
+      fanOutControl({
+        bootstrap: { ...away, name: 'bootstrap' },
+        routers: [away],
+        connections,
+        searchIndex: away,
+        transfers: [away],
+      }),
+    );
   }
 
   async function linksOf(client: Client): Promise<string[]> {

@@ -74,7 +74,7 @@ describe('filbert up --processes: starting and stopping', function () {
     const response = await fetch(`http://${node.admin.host}:${node.admin.port}/readyz`);
     assert.equal(response.status, 503);
     const { waitingFor } = (await response.json()) as { waitingFor: string[] };
-    assert.deepEqual(waitingFor, ['nats', 'bootstrap', 'router-0', 'edge-0', 'running']);
+    assert.deepEqual(waitingFor, ['nats', 'bootstrap', 'router-0', 'search-index', 'transfers-0', 'edge-0', 'running']);
     servers.push(await startNatsServer({ port }));
     await waitFor('the node to be ready', () => node.isReady(), 20_000);
     assert.deepEqual(node.childrenLike('nats-server'), []);
@@ -98,7 +98,7 @@ describe('filbert up --processes: starting and stopping', function () {
     const peer = await RawPeer.connect({ host: '127.0.0.1', port, role: 'ultrapeer' });
     assert.ok(peer.accepted);
     const below = node.descendants();
-    assert.equal(below.length, 6, 'four services, nats-server and the guard');
+    assert.equal(below.length, 8, 'six services, nats-server and the guard');
     const supervisor = identify(node.pid);
     assert.ok(supervisor !== undefined);
     await killChild(supervisor);

@@ -1,4 +1,4 @@
-import { bootstrapV1, connectionsV1, routerV1 } from '@filbert/contracts';
+import { bootstrapV1, connectionsV1, routerV1, searchV1, transfersV1 } from '@filbert/contracts';
 import { callStream, callUnary, RpcError, rpcService, type RpcCall, type RpcService } from '@filbert/kit';
 import type { RpcClient } from './service-child.ts';
 
@@ -17,6 +17,8 @@ export interface ControlledNode {
   readonly routers: readonly ControlledProcess[];
   /** By edge id. */
   readonly connections: readonly ControlledProcess[];
+  readonly searchIndex: ControlledProcess;
+  readonly transfers: readonly ControlledProcess[];
 }
 
 /**
@@ -24,7 +26,13 @@ export interface ControlledNode {
  * Of a list or a sum, what a process that is away would have said is left out; a call to one that is away fails as
  * `unavailable`.
  */
-export function fanOutControl({ bootstrap, routers, connections }: ControlledNode): RpcService[] {
+export function fanOutControl({
+  bootstrap,
+  routers,
+  connections,
+  searchIndex,
+  transfers,
+}: ControlledNode): RpcService[] {
   const edges = connectionsV1.ConnectionsServiceService;
   return [
     rpcService(edges, {
@@ -65,7 +73,101 @@ export function fanOutControl({ bootstrap, routers, connections }: ControlledNod
       addHost: (request, call) =>
         callUnary(clientOf(bootstrap), bootstrapV1.BootstrapServiceService.addHost, request, bounded(call)),
     }),
+    searchControl(searchIndex),
+    transfersControl(transfers),
   ];
+}
+
+function searchControl(searchIndex: ControlledProcess): RpcService {
+  const search = searchV1.SearchServiceService;
+  return rpcService(search, {
+    search: (request, call) => callStream(clientOf(searchIndex), search.search, request, whole(call)),
+    lookUp: (request, call) => callUnary(clientOf(searchIndex), search.lookUp, request, bounded(call)),
+    browse: (request, call) => callStream(clientOf(searchIndex), search.browse, request, whole(call)),
+    getStats: (request, call) => callUnary(clientOf(searchIndex), search.getStats, request, bounded(call)),
+    rescan: (request, call) => callStream(clientOf(searchIndex), search.rescan, request, whole(call)),
+    addShare: (request, call) => callUnary(clientOf(searchIndex), search.addShare, request, bounded(call)),
+    listShares: (request, call) => callStream(clientOf(searchIndex), search.listShares, request, whole(call)),
+  });
+}
+
+/** Every worker has downloads of its own: a new one goes to the worker with the fewest. */
+function transfersControl(workers: readonly ControlledProcess[]): RpcService {
+  const transfers = transfersV1.TransfersServiceService;
+  return rpcService(transfers, {
+    async startDownload(request, call) {
+      const loads = await ofAll(workers, async (client) => {
+        const { downloads } = await callUnary(client, transfers.listDownloads, {}, bounded(call));
+        return { client, downloads: downloads.length };
+      });
+      const { client } = loads.reduce((best, one) => (one.downloads < best.downloads ? one : best));
+      return callUnary(client, transfers.startDownload, request, bounded(call));
+    },
+    watchDownloads: (request, call) =>
+      merged(
+        clientsOf(workers).map((client) =>
+          withoutFailures(callStream(client, transfers.watchDownloads, request, whole(call)), call),
+        ),
+      ),
+    async listDownloads(request, call) {
+      const parts = await ofAll(workers, (client) =>
+        callUnary(client, transfers.listDownloads, request, bounded(call)),
+      );
+      return { downloads: parts.flatMap((part) => part.downloads) };
+    },
+    pauseDownload: (request, call) =>
+      ofOwner(workers, (client) => callUnary(client, transfers.pauseDownload, request, bounded(call))),
+    resumeDownload: (request, call) =>
+      ofOwner(workers, (client) => callUnary(client, transfers.resumeDownload, request, bounded(call))),
+    cancelDownload: (request, call) =>
+      ofOwner(workers, (client) => callUnary(client, transfers.cancelDownload, request, bounded(call))),
+    async listUploads(request, call) {
+      const parts = await ofAll(workers, (client) => callUnary(client, transfers.listUploads, request, bounded(call)));
+      return {
+        uploads: parts.flatMap((part) => part.uploads),
+        slots: parts.reduce((sum, part) => sum + part.slots, 0),
+        freeSlots: parts.reduce((sum, part) => sum + part.freeSlots, 0),
+        queued: parts.reduce((sum, part) => sum + part.queued, 0),
+      };
+    },
+  });
+}
+
+/** The answer of the worker that knows what the call is about. @throws RpcError of the last one where none does */
+async function ofOwner<R>(workers: readonly ControlledProcess[], ask: (client: RpcClient) => Promise<R>): Promise<R> {
+  let failure: unknown;
+  for (const client of clientsOf(workers)) {
+    try {
+      return await ask(client);
+    } catch (error) {
+      failure = error;
+      if (!(error instanceof RpcError) || error.kind !== 'not-found') throw error;
+    }
+  }
+  throw failure;
+}
+
+/** What several streams yield, as it comes; ends when all have ended. */
+async function* merged<R>(streams: readonly AsyncGenerator<R, void, undefined>[]): AsyncGenerator<R, void, undefined> {
+  type Turn = { readonly stream: AsyncGenerator<R, void, undefined>; readonly result: IteratorResult<R, void> };
+  const next = async (stream: AsyncGenerator<R, void, undefined>): Promise<Turn> => ({
+    stream,
+    result: await stream.next(),
+  });
+  const waiting = new Map(streams.map((stream) => [stream, next(stream)]));
+  try {
+    while (waiting.size > 0) {
+      const { stream, result } = await Promise.race(waiting.values());
+      if (result.done === true) {
+        waiting.delete(stream);
+        continue;
+      }
+      waiting.set(stream, next(stream));
+      yield result.value;
+    }
+  } finally {
+    for (const stream of waiting.keys()) void stream.return();
+  }
 }
 
 function clientOf({ name, client }: ControlledProcess): RpcClient {

@@ -1,6 +1,8 @@
 import { createBootstrapService } from '@filbert/bootstrap';
 import { createConnectionsService } from '@filbert/connections';
 import { createRouterService } from '@filbert/router';
+import { createSearchIndexService } from '@filbert/search-index';
+import { createTransfersService } from '@filbert/transfers';
 import { USER_AGENT } from '@filbert/contracts';
 import {
   collectBusCounters,
@@ -38,18 +40,32 @@ export async function runEmbedded(config: NodeConfig): Promise<number> {
   });
   const shards = Array.from({ length: config.bootstrap.routerShards }, (_, shard) => shard);
   const router = createRouterService(shards, { bus, logger, metrics: createMetrics({ service: 'router', registry }) });
+  const gnutella = (): string => connections.edge.listenAddress;
+  const searchIndex = createSearchIndexService(config.searchIndex, {
+    bus,
+    logger,
+    metrics: createMetrics({ service: 'search_index', registry }),
+    ownAddress: gnutella,
+  });
+  const transfers = createTransfersService(config.transfers, {
+    bus,
+    logger,
+    metrics: createMetrics({ service: 'transfers', registry }),
+    ownAddress: gnutella,
+  });
   const connections = createConnectionsService(config.connections, {
     bus,
     logger,
     metrics: createMetrics({ service: 'connections', registry }),
     userAgent: USER_AGENT,
     reusePort: false,
+    takeTransfer: (socket, first) => transfers.transfers.handOver(socket, first),
   });
 
   const admin = createAdminServer({ listen: config.up.admin, metrics: registry, readiness, logger });
   const control = createRpcServer({
     listen: config.up.control,
-    services: [connections.control, router.control, bootstrap.control],
+    services: [connections.control, router.control, bootstrap.control, searchIndex.control, transfers.control],
     health: readiness,
     logger,
     token: config.up.controlToken,
@@ -78,6 +94,8 @@ export async function runEmbedded(config: NodeConfig): Promise<number> {
       { name: 'bus', stop: () => bus.drain() },
       bootstrap.component,
       router.component,
+      searchIndex.component,
+      transfers.component,
       connections.component,
       {
         name: 'control',
@@ -89,10 +107,10 @@ export async function runEmbedded(config: NodeConfig): Promise<number> {
       withControlFile(config, () => ({
         control: control.address,
         admin: admin.address,
-        gnutella: connections.edge.listenAddress,
+        gnutella: gnutella(),
       })),
     ],
   });
-  serving(readiness, () => ({ gnutella: connections.edge.listenAddress, admin: admin.address }));
+  serving(readiness, () => ({ gnutella: gnutella(), admin: admin.address }));
   return runService({ lifecycle, logger, onStartFailed: sayStartFailed });
 }

@@ -19,6 +19,8 @@ export function completeConfig(config: NodeConfig): NodeConfig {
     ...config,
     connections: { ...config.connections, allowPrivate },
     bootstrap: { ...config.bootstrap, allowPrivate },
+    searchIndex: { ...config.searchIndex, allowPrivate },
+    transfers: { ...config.transfers, allowPrivate },
   };
 }
 
@@ -40,9 +42,8 @@ export function announcements(config: NodeConfig): string[] {
   if (config.connections.allowPrivate) {
     lines.push('accepts loopback and private addresses as peers; limits per address do not apply to them');
   }
-  if (config.up.share.length > 0 || config.up.transfersListen !== undefined) {
-    lines.push('--share and --transfers-listen are understood but not in use yet: this version shares no files');
-  }
+  const { share } = config.searchIndex;
+  lines.push(share.length === 0 ? 'shares no files (--share FOLDER shares one)' : `shares: ${share.join(', ')}`);
   return lines;
 }
 

@@ -4,7 +4,7 @@ import { KeptProcess } from './kept-process.ts';
 import type { OrphanGuard } from './orphan-guard.ts';
 
 /** What the processes of a node are; a label of metrics. */
-export const SERVICE_KINDS = ['bootstrap', 'router', 'connections'] as const;
+export const SERVICE_KINDS = ['bootstrap', 'router', 'search-index', 'transfers', 'connections'] as const;
 export type ServiceKind = (typeof SERVICE_KINDS)[number];
 
 /** Longest time that a service may take to stop before it is killed, ms: it says good-bye to its peers. */

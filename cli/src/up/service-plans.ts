@@ -3,6 +3,8 @@ import { fileURLToPath } from 'node:url';
 import { bootstrapConfig } from '@filbert/bootstrap';
 import { connectionsConfig } from '@filbert/connections';
 import { routerConfig } from '@filbert/router';
+import { searchIndexConfig } from '@filbert/search-index';
+import { transfersConfig } from '@filbert/transfers';
 import {
   configEnvironment,
   ENV_PREFIX,
@@ -33,12 +35,17 @@ export interface PlanOptions {
 export interface ServicePlans {
   readonly bootstrap: ServicePlan;
   readonly routers: readonly ServicePlan[];
+  readonly searchIndex: ServicePlan;
+  readonly transfers: readonly ServicePlan[];
   readonly connections: readonly ServicePlan[];
 }
 
 /** Decides which processes make up the node, and what each is told: its own settings and no others. */
 export function planServices({ config, nats, listen, controlToken, env }: PlanOptions): ServicePlans {
-  const { up, bootstrap, connections } = config;
+  const { up, connections, searchIndex, transfers } = config;
+  // Who listens on one address is reached there; behind a wildcard each peer finds out by itself.
+  const advertise = config.bootstrap.advertise ?? (isWildcard(listen.host) ? undefined : listen);
+  const bootstrap = { ...config.bootstrap, advertise };
   const process = (): ProcessConfig => ({
     nats: [...nats()],
     admin: OWN_PORT,
@@ -60,6 +67,9 @@ export function planServices({ config, nats, listen, controlToken, env }: PlanOp
   const bootstrapDefinition = mergeConfigs({ process: processConfig, service: bootstrapConfig });
   const routerDefinition = mergeConfigs({ process: processConfig, service: routerConfig });
   const connectionsDefinition = mergeConfigs({ process: processConfig, service: connectionsConfig });
+  const searchIndexDefinition = mergeConfigs({ process: processConfig, service: searchIndexConfig });
+  const transfersDefinition = mergeConfigs({ process: processConfig, service: transfersConfig });
+  const baseWorker = transfers.workerId.replace(/-0$/, '');
   const baseId = connections.edgeId.replace(/-0$/, '');
   return {
     bootstrap: {
@@ -77,6 +87,36 @@ export function planServices({ config, nats, listen, controlToken, env }: PlanOp
       entry: fileURLToPath(import.meta.resolve('@filbert/router/main')),
       env: () => ({ ...inherited, ...configEnvironment(routerDefinition, { process: process(), service: { shard } }) }),
     })),
+    searchIndex: {
+      name: 'search-index',
+      kind: 'search-index',
+      entry: fileURLToPath(import.meta.resolve('@filbert/search-index/main')),
+      env: () => ({
+        ...inherited,
+        ...configEnvironment(searchIndexDefinition, { process: process(), service: searchIndex }),
+      }),
+    },
+    transfers: Array.from({ length: up.transfers }, (_, index) => {
+      const workerId = `${baseWorker}-${index}`;
+      return {
+        name: workerId,
+        kind: 'transfers',
+        entry: fileURLToPath(import.meta.resolve('@filbert/transfers/main')),
+        env: () => ({
+          ...inherited,
+          ...configEnvironment(transfersDefinition, {
+            process: process(),
+            service: {
+              ...transfers,
+              workerId,
+              internalListen: OWN_PORT,
+              // One port has one owner; the others serve what connections processes hand over.
+              transfersListen: index === 0 ? transfers.transfersListen : undefined,
+            },
+          }),
+        }),
+      };
+    }),
     connections: Array.from({ length: up.connections }, (_, index) => {
       const edgeId = `${baseId}-${index}`;
       return {
@@ -93,4 +133,8 @@ export function planServices({ config, nats, listen, controlToken, env }: PlanOp
       };
     }),
   };
+}
+
+function isWildcard(host: string): boolean {
+  return host === '0.0.0.0' || host === '::';
 }

@@ -65,8 +65,10 @@ export async function runProcesses(config: NodeConfig): Promise<number> {
   };
   const bootstrap = makeChild(plans.bootstrap);
   const routers = plans.routers.map(makeChild);
+  const searchIndex = makeChild(plans.searchIndex);
+  const transfers = plans.transfers.map(makeChild);
   const connections = plans.connections.map(makeChild);
-  const children = [bootstrap, ...routers, ...connections];
+  const children = [bootstrap, ...routers, searchIndex, ...transfers, ...connections];
   const missing = declareMetrics(metrics, children, nats);
 
   const admin = createAdminServer({
@@ -84,7 +86,7 @@ export async function runProcesses(config: NodeConfig): Promise<number> {
   });
   const control = createRpcServer({
     listen: config.up.control,
-    services: fanOutControl({ bootstrap, routers, connections }),
+    services: fanOutControl({ bootstrap, routers, connections, searchIndex, transfers }),
     health: readiness,
     logger,
     token: config.up.controlToken,
@@ -106,7 +108,8 @@ export async function runProcesses(config: NodeConfig): Promise<number> {
         timeoutsMs: { start: FOR_EVER_MS },
       },
       services('bootstrap', [bootstrap]),
-      services('routers', routers),
+      // All that needs no more than the node's facts; peers are let in when these are there.
+      services('services', [...routers, searchIndex, ...transfers]),
       services('connections', connections),
       { name: 'control', start: async () => void (await control.start()), stop: () => control.stop() },
       withControlFile(config, () => ({

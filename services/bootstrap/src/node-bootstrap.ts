@@ -11,6 +11,7 @@ import {
 } from '@filbert/contracts';
 import { formatHostPort, type Bus, type HostPort, type Logger, type Subscription } from '@filbert/kit';
 import { openDatabase } from './database.ts';
+import { ServiceSummaries } from './service-summaries.ts';
 import { HostCache } from './host-cache.ts';
 import { loadIdentity, type Identity } from './identity.ts';
 
@@ -46,6 +47,7 @@ export class NodeBootstrap {
   readonly #subscriptions: Subscription[] = [];
   readonly #edges = new Map<string, { summary: EdgeSummary; at: number }>();
   readonly #timers: NodeJS.Timeout[] = [];
+  readonly #services: ServiceSummaries;
   #database: DatabaseSync | undefined;
   #hosts: HostCache | undefined;
   #facts: NodeFacts | undefined;
@@ -54,6 +56,7 @@ export class NodeBootstrap {
   constructor(options: NodeBootstrapOptions) {
     this.#options = options;
     this.#startedAtMs = options.now();
+    this.#services = new ServiceSummaries({ bus: options.bus, now: options.now, onChange: () => this.#publish() });
   }
 
   get facts(): NodeFacts | undefined {
@@ -101,6 +104,7 @@ export class NodeBootstrap {
         addresses: hosts.lease(Math.min(request.wanted, MAX_CANDIDATES), (address) => this.#isConnected(address)),
       })),
     );
+    this.#services.start();
     this.#publish();
     this.#timers.push(
       setInterval(() => this.#publish(), FACTS_INTERVAL_MS),
@@ -110,6 +114,7 @@ export class NodeBootstrap {
 
   stop(): void {
     for (const timer of this.#timers) clearInterval(timer);
+    this.#services.stop();
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
     this.save();
     this.#database?.close();
@@ -128,8 +133,23 @@ export class NodeBootstrap {
   #publish(): void {
     if (this.#facts === undefined || this.#hosts === undefined) return;
     const hosts = this.#hosts.best(HOSTS_TO_HAND_OUT);
-    if (hosts.join() !== this.#facts.hosts.join()) {
-      this.#facts = { ...this.#facts, version: this.#facts.version + 1, hosts };
+    const { files, kib } = this.#services.shared();
+    const transfersAddress = this.#services.transfersAddress(this.#options.advertise);
+    const known = this.#facts;
+    if (
+      hosts.join() !== known.hosts.join() ||
+      files !== known.sharedFiles ||
+      kib !== known.sharedKib ||
+      transfersAddress !== known.transfersAddress
+    ) {
+      this.#facts = {
+        ...known,
+        version: known.version + 1,
+        hosts,
+        transfersAddress,
+        sharedFiles: files,
+        sharedKib: kib,
+      };
     }
     this.#options.bus.publish(nodeFacts, this.#facts);
   }

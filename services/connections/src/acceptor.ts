@@ -16,8 +16,8 @@ export interface AcceptorOptions {
   readonly admit: (socket: Socket, remoteIp: string) => boolean;
   /** The connection speaks Gnutella; `first` is what it said, and `leftMs` the time that its handshake has left. */
   readonly onGnutella: (socket: Socket, remoteIp: string, first: Buffer, leftMs: number) => void;
-  /** It speaks HTTP. */
-  readonly onHttp: (socket: Socket, remoteIp: string, first: Buffer) => void;
+  /** It speaks HTTP, or brings the GIV that answers a PUSH. */
+  readonly onTransfer: (socket: Socket, remoteIp: string, first: Buffer) => void;
   /** It was closed because it spoke nothing we know, or nothing in time. */
   readonly onForeign: () => void;
   /** From the connection to the end of its handshake; default `HANDSHAKE_TIMEOUT_MS`. */
@@ -96,11 +96,11 @@ export class Acceptor {
       held = held.length === 0 ? chunk : Buffer.concat([held, chunk]);
       const spoken = sniff(held);
       if (spoken === 'need-more' && held.length < MAX_SNIFF_BYTES) return;
-      if (spoken !== 'gnutella' && spoken !== 'http') return foreign();
+      if (spoken !== 'gnutella' && spoken !== 'http' && spoken !== 'giv') return foreign();
       done();
       const leftMs = Math.max(0, timeoutMs - (performance.now() - since));
       if (spoken === 'gnutella') this.#options.onGnutella(socket, remoteIp, held, leftMs);
-      else this.#options.onHttp(socket, remoteIp, held);
+      else this.#options.onTransfer(socket, remoteIp, held);
     };
     // The later owner adds a listener of its own; this one only keeps an early reset from being fatal.
     socket.on('error', () => undefined);
@@ -109,12 +109,12 @@ export class Acceptor {
   }
 }
 
-/** Says that this node serves no files, until a transfers worker takes HTTP over. */
+/** Says that nobody can take a transfer now. */
 export function refuseHttp(socket: Socket): void {
-  const body = 'This Gnutella ultrapeer serves no files over this port yet.\n';
+  const body = 'No transfers worker can take this connection now; try again later.\n';
   socket.write(
     'HTTP/1.1 503 Service Unavailable\r\nServer: Filbert\r\nContent-Type: text/plain\r\n' +
-      `Content-Length: ${body.length}\r\nRetry-After: 3600\r\nConnection: close\r\n\r\n${body}`,
+      `Content-Length: ${body.length}\r\nRetry-After: 60\r\nConnection: close\r\n\r\n${body}`,
   );
   endGently(socket);
 }

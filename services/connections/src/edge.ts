@@ -23,7 +23,7 @@ import {
   type EgressBatch,
 } from '@filbert/contracts';
 import { formatHostPort, type Bus, type HostPort, type Logger, type Subscription } from '@filbert/kit';
-import { Acceptor, refuseHttp } from './acceptor.ts';
+import { Acceptor } from './acceptor.ts';
 import { EdgeCounters } from './counters.ts';
 import { Dialer } from './dialer.ts';
 import { Doorkeeper, type Newcomer } from './doorkeeper.ts';
@@ -32,6 +32,7 @@ import { dispatchFrame } from './frames/dispatch.ts';
 import type { EdgeContext } from './frames/edge-context.ts';
 import { expireResets } from './frames/qrp.ts';
 import { greet } from './frames/greeting.ts';
+import { HandOver } from './hand-over.ts';
 import { HostReporter } from './host-reporter.ts';
 import { KeepAlive } from './keep-alive.ts';
 import { CompressionBudget } from './link/compression-budget.ts';
@@ -75,6 +76,8 @@ export interface EdgeOptions {
   readonly isExempt?: (ip: string) => boolean;
   /** ms since 1970; the system's clock by default. */
   readonly wallClock?: () => number;
+  /** Takes HTTP and GIV connections in this process; without it they go to transfers workers over TCP. */
+  readonly takeTransfer?: (socket: Socket, first: Buffer) => void;
 }
 
 /** The edge: holds links, applies every rule that needs one link only, and moves frames between links and shards. */
@@ -86,6 +89,7 @@ export class Edge implements LinkHost, DeliverySink {
   readonly userAgent: string;
   readonly startedAtMs: number;
   readonly view: NodeView;
+  readonly handOver: HandOver;
   readonly #options: EdgeOptions;
   readonly #wallClock: () => number;
   readonly #bus: Bus;
@@ -134,6 +138,11 @@ export class Edge implements LinkHost, DeliverySink {
       now,
       onPoll: () => this.#publishSummary(),
     });
+    this.handOver = new HandOver({
+      bus,
+      now,
+      ...(options.takeTransfer !== undefined && { local: options.takeTransfer }),
+    });
     this.#around = new Surroundings({
       ...options,
       links: this.links,
@@ -174,10 +183,7 @@ export class Edge implements LinkHost, DeliverySink {
       ...(options.handshakeTimeoutMs !== undefined && { handshakeTimeoutMs: options.handshakeTimeoutMs }),
       admit: (_socket, remoteIp) => this.#doorkeeper.mayConnect(remoteIp),
       onGnutella: (socket, remoteIp, first, leftMs) => this.#doorkeeper.accept(socket, remoteIp, first, leftMs),
-      onHttp: (socket) => {
-        this.counters.refused['not-gnutella']++;
-        refuseHttp(socket);
-      },
+      onTransfer: (socket, remoteIp, first) => this.handOver.take(socket, remoteIp, first),
       onForeign: () => {
         this.counters.refused['not-gnutella']++;
       },
@@ -246,6 +252,7 @@ export class Edge implements LinkHost, DeliverySink {
       this.#bus.respond(edgeControl(edgeId), (request) => this.#onControl(request)),
     );
     this.#merged.start();
+    this.handOver.start();
     await this.#acceptor.listen();
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
     this.#publishSummary();
@@ -275,6 +282,7 @@ export class Edge implements LinkHost, DeliverySink {
     this.#dialer.stop();
     this.view.stop();
     this.#merged.stop();
+    this.handOver.stop();
     this.flushes.stop();
     for (const link of [...this.links.all()]) link.destroy('the node stops');
     this.#ingress?.close();

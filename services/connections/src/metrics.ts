@@ -1,6 +1,7 @@
 import type { Metrics } from '@filbert/kit';
 import { CONNECTION_REFUSALS, FRAME_DROP_REASONS, HANDSHAKE_RESULTS } from './counters.ts';
 import type { Edge } from './edge.ts';
+import { HAND_OVER_RESULTS } from './hand-over.ts';
 import { OUT_CLASS_NAMES } from './link/out-queue.ts';
 
 /** Declares what the connections service tells: all of it is read from plain numbers at scrape time. */
@@ -72,6 +73,13 @@ export function declareMetrics(metrics: Metrics, edge: Edge): void {
       { labels: { result: 'queue-full' }, value: counters.deliveriesQueueFull },
     ],
   );
+  metrics.counterFrom(
+    'transfers_handed_over_total',
+    'HTTP and GIV connections on the Gnutella port, by what became of them.',
+    { result: HAND_OVER_RESULTS },
+    () => HAND_OVER_RESULTS.map((result) => ({ labels: { result }, value: edge.handOver.results[result] })),
+  );
+  metrics.gaugeFrom('transfers_piped', 'Connections piped to transfers workers.', () => edge.handOver.active);
   metrics.gaugeFrom('queued_bytes', 'Bytes that wait for links.', () => {
     let bytes = 0;
     for (const link of links.all()) bytes += link.queue.bytes;

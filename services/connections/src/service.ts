@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { EDGE_ID_PATTERN } from '@filbert/contracts';
 import type { Bus, Component, Logger, Metrics, RpcService } from '@filbert/kit';
 import { randomEpoch } from '@filbert/kit';
@@ -20,6 +21,8 @@ export interface ConnectionsDependencies {
   readonly userAgent: string;
   /** Several processes share the port. */
   readonly reusePort: boolean;
+  /** Takes HTTP and GIV connections in this process; without it they go to transfers workers over TCP. */
+  readonly takeTransfer?: (socket: Socket, first: Buffer) => void;
 }
 
 /**
@@ -46,6 +49,7 @@ export function createConnectionsService(
     allowPrivate: config.allowPrivate,
     deflateBudgetBytes: config.deflateBudget,
     maxHandshakes: config.maxHandshakes,
+    ...(dependencies.takeTransfer !== undefined && { takeTransfer: dependencies.takeTransfer }),
   });
   declareMetrics(dependencies.metrics, edge);
   return {

@@ -5,6 +5,7 @@ import {
   configEnvironment,
   decimal,
   defineConfig,
+  duration,
   hostPort,
   integer,
   list,
@@ -21,6 +22,13 @@ const description = 'A setting.';
 const definition = mergeConfigs({
   edge: defineConfig({
     listen: option({ flag: 'listen', env: 'FILBERT_LISTEN', schema: hostPort(), description }),
+    interval: option({
+      flag: 'interval',
+      env: 'FILBERT_INTERVAL',
+      schema: duration({ min: 1, max: 86_400_000 }),
+      default: '10m',
+      description,
+    }),
     peers: option({ flag: 'peers', env: 'FILBERT_PEERS', schema: list(hostPort()), default: ['[::1]:1'], description }),
     open: option({ flag: 'open', env: 'FILBERT_OPEN', schema: toggle(), default: true, description }),
   }),

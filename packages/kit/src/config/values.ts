@@ -114,7 +114,8 @@ export function formatDuration(ms: number): string {
 /** A length of time with its unit, such as `250ms`, `30s`, `5m`, `2h`, `1d`. Value and bounds are whole ms. */
 export function duration({ min, max }: NumberBounds): z.ZodType<number, string> {
   const allowed = `a duration such as 250ms, 30s or 5m, from ${formatDuration(min)} to ${formatDuration(max)}`;
-  return textual(text, { allowed, kind: 'scalar' }, (value) => {
+  const write = (value: unknown): string => formatDuration(value as number);
+  return textual(text, { allowed, kind: 'scalar', write }, (value) => {
     const match = /^(\d{1,12})(ms|s|m|h|d)$/.exec(value);
     const ms = match === null ? NaN : Number(match[1]) * (DURATION_UNITS.get(match[2] ?? '') ?? NaN);
     return ms >= min && ms <= max ? ms : undefined;

@@ -1,0 +1,83 @@
+import { classifyHost } from '@filbert/gnutella';
+import { librarySummary, transfersSummary, type LibrarySummary, type TransfersSummary } from '@filbert/contracts';
+import { formatHostPort, parseHostPort, type Bus, type HostPort, type Subscription } from '@filbert/kit';
+
+/** A library part or a worker that said nothing for this long is no longer counted. */
+const SUMMARY_LIFETIME_MS = 15_000;
+/** Library parts and workers that are counted. */
+export const MAX_SUMMARIES = 256;
+const MAX_U32 = 0xffff_ffff;
+
+/** What search-index and transfers tell of themselves, added up for the facts. */
+export class ServiceSummaries {
+  readonly #bus: Bus;
+  readonly #now: () => number;
+  readonly #onChange: () => void;
+  readonly #libraries = new Map<string, { readonly summary: LibrarySummary; readonly at: number }>();
+  readonly #workers = new Map<string, { readonly summary: TransfersSummary; readonly at: number }>();
+  readonly #subscriptions: Subscription[] = [];
+
+  constructor(options: { readonly bus: Bus; readonly now: () => number; readonly onChange: () => void }) {
+    this.#bus = options.bus;
+    this.#now = options.now;
+    this.#onChange = options.onChange;
+  }
+
+  start(): void {
+    this.#subscriptions.push(
+      this.#bus.subscribe(librarySummary, (summary) => {
+        const before = this.shared();
+        this.#note(this.#libraries, summary.edgeId, summary);
+        const { files, kib } = this.shared();
+        if (files !== before.files || kib !== before.kib) this.#onChange();
+      }),
+      this.#bus.subscribe(transfersSummary, (summary) => {
+        const known = this.#workers.get(summary.workerId)?.summary;
+        this.#note(this.#workers, summary.workerId, summary);
+        if (known?.publicAddress !== summary.publicAddress || known.draining !== summary.draining) this.#onChange();
+      }),
+    );
+  }
+
+  stop(): void {
+    for (const subscription of this.#subscriptions) subscription.unsubscribe();
+  }
+
+  /** Files and KiB of all parts of the library. */
+  shared(): { readonly files: number; readonly kib: number } {
+    let files = 0;
+    let kib = 0;
+    for (const summary of this.#alive(this.#libraries)) {
+      files += summary.files;
+      kib += summary.kib;
+    }
+    return { files: Math.min(files, MAX_U32), kib: Math.min(kib, MAX_U32) };
+  }
+
+  /**
+   * Where peers reach a worker's own port, "ip:port"; empty where none has one that can be told.
+   * @param advertised what peers are told of the node: its host stands in for a wildcard
+   */
+  transfersAddress(advertised: HostPort | undefined): string {
+    for (const summary of this.#alive(this.#workers)) {
+      const address = parseHostPort(summary.publicAddress);
+      if (address === undefined || summary.draining) continue;
+      if (classifyHost(address.host) !== 'bogon') return formatHostPort(address);
+      if (advertised !== undefined) return formatHostPort({ host: advertised.host, port: address.port });
+    }
+    return '';
+  }
+
+  #note<T>(known: Map<string, { readonly summary: T; readonly at: number }>, id: string, summary: T): void {
+    known.delete(id);
+    if (known.size < MAX_SUMMARIES) known.set(id, { summary, at: this.#now() });
+  }
+
+  *#alive<T>(known: Map<string, { readonly summary: T; readonly at: number }>): Generator<T> {
+    const oldest = this.#now() - SUMMARY_LIFETIME_MS;
+    for (const [id, { summary, at }] of known) {
+      if (at < oldest) known.delete(id);
+      else yield summary;
+    }
+  }
+}

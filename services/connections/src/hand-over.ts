@@ -1,0 +1,143 @@
+import { connect, type Socket } from 'node:net';
+import { pipeline } from 'node:stream';
+import { peerAddress } from '@filbert/gnutella';
+import { encodeProxyHeader, transfersSummary, type TransfersSummary } from '@filbert/contracts';
+import { parseHostPort, type Bus, type Subscription } from '@filbert/kit';
+import { plainIp, refuseHttp } from './acceptor.ts';
+
+/** A worker that said nothing for this long gets no connections. */
+const WORKER_LIFETIME_MS = 3_500;
+/** Workers that are remembered. */
+export const MAX_WORKERS = 256;
+/** Connections handed over to other processes at one time; further ones are told to come back. */
+export const MAX_HANDED_OVER = 4_096;
+const CONNECT_TIMEOUT_MS = 2_000;
+/** A handed-over connection on which nothing moves for this long is closed. */
+const IDLE_MS = 180_000;
+
+/** What became of HTTP and GIV connections on the Gnutella port: labels of a metric. */
+export const HAND_OVER_RESULTS = ['local', 'worker', 'no-worker', 'too-many', 'worker-unreachable'] as const;
+export type HandOverResult = (typeof HAND_OVER_RESULTS)[number];
+
+/**
+ * Gives HTTP and GIV connections to a transfers worker (docs/architecture.md, "Hand-over"): the socket itself where the
+ * worker shares the process, else over a TCP connection with the peer's address in front, piped with back-pressure.
+ */
+export class HandOver {
+  readonly results: Record<HandOverResult, number> = {
+    local: 0,
+    worker: 0,
+    'no-worker': 0,
+    'too-many': 0,
+    'worker-unreachable': 0,
+  };
+  readonly #bus: Bus;
+  readonly #local: ((socket: Socket, first: Buffer) => void) | undefined;
+  readonly #now: () => number;
+  readonly #workers = new Map<string, { readonly summary: TransfersSummary; readonly at: number }>();
+  readonly #piped = new Set<Socket>();
+  #subscription: Subscription | undefined;
+
+  constructor(options: {
+    readonly bus: Bus;
+    /** Takes the socket in this process. */
+    readonly local?: (socket: Socket, first: Buffer) => void;
+    /** ms, monotonic */
+    readonly now: () => number;
+  }) {
+    this.#bus = options.bus;
+    this.#local = options.local;
+    this.#now = options.now;
+  }
+
+  /** Connections piped to workers. */
+  get active(): number {
+    return this.#piped.size;
+  }
+
+  start(): void {
+    if (this.#local !== undefined) return;
+    this.#subscription = this.#bus.subscribe(transfersSummary, (summary) => {
+      this.#workers.delete(summary.workerId);
+      if (this.#workers.size < MAX_WORKERS) this.#workers.set(summary.workerId, { summary, at: this.#now() });
+    });
+  }
+
+  stop(): void {
+    this.#subscription?.unsubscribe();
+    for (const socket of this.#piped) socket.destroy();
+  }
+
+  /** Hands over a connection that said `first` and has no listeners of ours. */
+  take(socket: Socket, remoteIp: string, first: Buffer): void {
+    if (this.#local !== undefined) {
+      this.results.local++;
+      this.#local(socket, first);
+      return;
+    }
+    const worker = this.#choose();
+    if (worker === undefined) return this.#refuse(socket, 'no-worker');
+    if (this.#piped.size >= MAX_HANDED_OVER) return this.#refuse(socket, 'too-many');
+    this.#pipe(socket, remoteIp, first, worker);
+  }
+
+  #refuse(socket: Socket, result: HandOverResult): void {
+    this.results[result]++;
+    refuseHttp(socket);
+  }
+
+  /** The worker with the most free slots, among equals the one with the fewest uploads. */
+  #choose(): TransfersSummary | undefined {
+    const oldest = this.#now() - WORKER_LIFETIME_MS;
+    let best: TransfersSummary | undefined;
+    for (const [id, { summary, at }] of this.#workers) {
+      if (at < oldest) this.#workers.delete(id);
+      if (at < oldest || summary.draining || summary.internalAddress === '') continue;
+      const better =
+        best === undefined ||
+        summary.freeSlots > best.freeSlots ||
+        (summary.freeSlots === best.freeSlots && summary.uploads < best.uploads);
+      if (better) best = summary;
+    }
+    return best;
+  }
+
+  #pipe(socket: Socket, remoteIp: string, first: Buffer, worker: TransfersSummary): void {
+    const target = parseHostPort(worker.internalAddress);
+    if (target === undefined) return this.#refuse(socket, 'no-worker');
+    const header = encodeProxyHeader({
+      source: peerAddress(remoteIp, socket.remotePort ?? 1),
+      destination: peerAddress(plainIp(socket.localAddress ?? '127.0.0.1'), socket.localPort ?? 1),
+    });
+    this.#piped.add(socket);
+    socket.pause();
+    const upstream = connect({ host: target.host, port: target.port, noDelay: true });
+    const timer = setTimeout(() => upstream.destroy(new Error('the worker does not answer')), CONNECT_TIMEOUT_MS);
+    timer.unref();
+    let reached = false;
+    const release = (): void => {
+      clearTimeout(timer);
+      this.#piped.delete(socket);
+    };
+    socket.once('close', release);
+    upstream.once('error', () => {
+      if (reached) return;
+      release();
+      this.#workers.delete(worker.workerId);
+      this.#refuse(socket, 'worker-unreachable');
+    });
+    upstream.once('connect', () => {
+      reached = true;
+      clearTimeout(timer);
+      this.results.worker++;
+      for (const end of [socket, upstream]) {
+        end.setTimeout(IDLE_MS, () => end.destroy());
+      }
+      upstream.write(header);
+      upstream.write(first);
+      // Each direction ends by itself: a peer may close its half and still read.
+      pipeline(socket, upstream, () => undefined);
+      pipeline(upstream, socket, () => undefined);
+    });
+  }
+}

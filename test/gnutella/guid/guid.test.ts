@@ -78,6 +78,14 @@ describe('guid', () => {
     );
   });
 
+  it('copies the GUID also out of a Buffer, whose slice would be a view', () => {
+    const frame = Buffer.alloc(40, 5);
+    const guid = guidAt(frame, 2);
+    frame.fill(6);
+    assert.deepEqual([...guid], new Array(16).fill(5));
+    assert.equal(guid.buffer.byteLength, 16);
+  });
+
   it('copies what it takes out of a frame', () => {
     const frame = new Uint8Array(20).fill(3);
     const guid = guidAt(frame, 2);

@@ -36,7 +36,7 @@ export function asGuid(bytes: Uint8Array): Guid {
  * @throws GnutellaError `bad-guid` when fewer than 16 bytes are there
  */
 export function guidAt(bytes: Uint8Array, start: number): Guid {
-  return asGuid(bytes.slice(start, start + GUID_BYTES));
+  return asGuid(new Uint8Array(bytes.subarray(start, start + GUID_BYTES)));
 }
 
 /** A random servent GUID with the LimeWire marks: byte 8 = 0xFF, byte 15 = 0x00 (§1). */

@@ -9,6 +9,10 @@ export const ExitCode = {
   unavailable: 69,
   /** Settings cannot be used. */
   config: 78,
+  /** SIGINT (Ctrl-C) ended the command before it was done. */
+  interrupted: 130,
+  /** SIGTERM ended the command before it was done. */
+  terminated: 143,
 } as const;
 export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
 

@@ -2,8 +2,14 @@ import { Command, CommanderError, Option } from 'commander';
 import { FILBERT_VERSION } from '@filbert/contracts';
 import { describeConfig, parseArgsOptions, type FlagValues } from '@filbert/kit';
 import { configCheck, configPrint } from './commands/config.ts';
+import { download } from './commands/download.ts';
+import { changeDownload, downloads } from './commands/downloads.ts';
+import { hosts } from './commands/hosts.ts';
 import { connect, peers, status } from './commands/inspect.ts';
+import { search } from './commands/search.ts';
+import { shareAdd, shareList, shareRescan } from './commands/share.ts';
 import { up } from './commands/up.ts';
+import { uploads } from './commands/uploads.ts';
 import { CommandError, ExitCode } from './exit-codes.ts';
 import { nodeConfig } from './node-config.ts';
 
@@ -27,6 +33,53 @@ withControlOptions(program.command('peers').description('The links of the node, 
 withControlOptions(
   program.command('connect').description('Dial a peer.').argument('<address>', 'IP:PORT of an ultrapeer'),
 ).action((address: string, flags: object) => connect(address, dashed(flags)));
+withControlOptions(program.command('hosts').description('The hosts that the node knows.')).action((flags: object) =>
+  hosts(dashed(flags)),
+);
+withControlOptions(
+  program
+    .command('search')
+    .description('Search the network; prints sources as they come, until there are enough or the time is up.')
+    .argument('<words...>', 'words, urn:sha1:…, or a magnet link')
+    .option('--timeout <duration>', 'longest time to search [default: 30s]')
+    .option('--enough <sources>', 'end with so many sources [default: 100]'),
+).action((words: string[], flags: object) => search(words, dashed(flags)));
+withControlOptions(
+  program
+    .command('download')
+    .description('Fetch a file. Ctrl-C ends only the watching: the node goes on.')
+    .argument('<target>', 'magnet link, urn:sha1:…, or the SHA-1 in base32 or hex')
+    .option('--out <file>', 'also copy the finished file there')
+    .option('--force', 'with --out: replace the file that is there')
+    .option('--no-wait', 'only start it'),
+).action((target: string, flags: object) => download(target, dashed(flags)));
+
+const downloadsCommand = withControlOptions(
+  program.command('downloads').description('The downloads of the node.').option('--watch', 'show changes until Ctrl-C'),
+).action((flags: object) => downloads(dashed(flags)));
+const changes = { pause: 'Pause a download.', resume: 'Go on with it.', cancel: 'End it and remove what was fetched.' };
+for (const change of ['pause', 'resume', 'cancel'] as const) {
+  withControlOptions(
+    downloadsCommand.command(change).description(changes[change]).argument('<id>', 'as "filbert downloads" shows it'),
+  ).action((id: string, _flags: object, command: Command) =>
+    // The flags are those of `downloads` too, and may stand on either side of the subcommand's name.
+    changeDownload(change, id, dashed(command.optsWithGlobals())),
+  );
+}
+withControlOptions(program.command('uploads').description('What the node sends now.')).action((flags: object) =>
+  uploads(dashed(flags)),
+);
+
+const share = program.command('share').description('The folders that the node shares.');
+withControlOptions(
+  share.command('add').description('Share one more folder, for good.').argument('<folder>', 'a folder on this machine'),
+).action((folder: string, flags: object) => shareAdd(folder, dashed(flags)));
+withControlOptions(share.command('list').description('The folders, and what is served of each.')).action(
+  (flags: object) => shareList(dashed(flags)),
+);
+withControlOptions(
+  share.command('rescan').description('Look through the folders now; Ctrl-C ends only the watching.'),
+).action((flags: object) => shareRescan(dashed(flags)));
 
 const config = program.command('config').description('The settings of a node.');
 withNodeOptions(

@@ -1,11 +1,14 @@
 import { createRpcClient, parseHostPort, RpcError, type FlagValues, type HostPort } from '@filbert/kit';
 import { findControl } from '../control-file.ts';
 import { CommandError, ExitCode } from '../exit-codes.ts';
+import { printable } from './show.ts';
 
 /** A call to the node may take this long. */
 export const CALL_TIMEOUT_MS = 5_000;
+/** Longest sentence of the node that is printed, in characters; peers may have chosen parts of it. */
+export const MAX_SENTENCE_CHARS = 300;
 
-type Client = ReturnType<typeof createRpcClient>;
+export type Client = ReturnType<typeof createRpcClient>;
 
 /**
  * Calls the node that `--control`, or the data folder of `--data`, names; closes the connection afterwards.
@@ -22,7 +25,7 @@ export async function withNode<T>(flags: FlagValues, work: (client: Client) => P
     const away = error.code === 'unavailable' || error.code === 'deadline-exceeded';
     throw new CommandError(
       away ? ExitCode.unavailable : ExitCode.failed,
-      `the node at ${address.host}:${address.port} ${away ? 'does not answer: is it running?' : `refused: ${error.message}`}`,
+      `the node at ${address.host}:${address.port} ${away ? 'does not answer: is it running?' : `refused: ${printable(error.message, MAX_SENTENCE_CHARS)}`}`,
       { cause: error },
     );
   } finally {

@@ -2,12 +2,7 @@ import { bootstrapV1, connectionsV1, routerV1 } from '@filbert/contracts';
 import { callStream, callUnary, type FlagValues } from '@filbert/kit';
 import { CommandError, ExitCode } from '../exit-codes.ts';
 import { CALL_TIMEOUT_MS, withNode } from './control-client.ts';
-import { bytes, duration, printable, table } from './show.ts';
-
-/** Prints one JSON object on a line. */
-function json(value: unknown): void {
-  console.log(JSON.stringify(value));
-}
+import { bytes, duration, printable, printJson, table } from './show.ts';
 
 /** `filbert status`: what the node is and does. */
 export async function status(flags: FlagValues): Promise<void> {
@@ -20,7 +15,7 @@ export async function status(flags: FlagValues): Promise<void> {
     ]),
   );
   if (flags['json'] === true) {
-    json({ ...facts, edges: edges.edges, shards: router.shards });
+    printJson({ ...facts, edges: edges.edges, shards: router.shards });
     return;
   }
   const leaves = sum(edges.edges, (edge) => edge.leaves);
@@ -55,7 +50,7 @@ export async function peers(flags: FlagValues): Promise<void> {
       { timeoutMs: CALL_TIMEOUT_MS },
     );
     for await (const link of stream) {
-      if (flags['json'] === true) json(link);
+      if (flags['json'] === true) printJson(link);
       else links.push(link);
     }
   });
@@ -82,7 +77,7 @@ export async function connect(address: string, flags: FlagValues): Promise<void>
   const reply = await withNode(flags, (client) =>
     callUnary(client, connectionsV1.ConnectionsServiceService.connect, { address }, { timeoutMs: CALL_TIMEOUT_MS }),
   );
-  if (flags['json'] === true) json(reply);
+  if (flags['json'] === true) printJson(reply);
   if (!reply.accepted) throw new CommandError(ExitCode.failed, reply.reason);
   if (flags['json'] !== true) console.log(`dialling ${address}; "filbert peers" shows when it is linked`);
 }

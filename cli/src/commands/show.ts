@@ -1,11 +1,28 @@
 import { stripVTControlCharacters } from 'node:util';
 import Table from 'cli-table3';
 
-/** What came from the network, safe to print: no control or escape characters, and not endless. */
+/** Characters that move the cursor, turn the line around, or are not seen. */
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+
+/** What came from the network, safe to print: no control, escape or invisible characters, and not endless. */
 export function printable(text: string, most = 60): string {
-  // eslint-disable-next-line no-control-regex -- control characters are exactly what must go
-  const plain = stripVTControlCharacters(text).replace(/[\u0000-\u001f\u007f-\u009f]/g, ' ');
-  return plain.length > most ? `${plain.slice(0, most - 1)}…` : plain;
+  const plain = [...stripVTControlCharacters(text).toWellFormed().replace(UNPRINTABLE, ' ')];
+  return plain.length > most ? `${plain.slice(0, most - 1).join('')}…` : plain.join('');
+}
+
+/** A value as JSON on one line; what `printable` leaves out is written as escapes, so that the value stays what it is. */
+export function jsonLine(value: unknown): string {
+  return JSON.stringify(value).replace(UNPRINTABLE, (character) =>
+    Array.from(
+      { length: character.length },
+      (_, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, '0')}`,
+    ).join(''),
+  );
+}
+
+/** Prints a value as one line of JSON. */
+export function printJson(value: unknown): void {
+  console.log(jsonLine(value));
 }
 
 /** A plain table without lines, as other commands can read it. */
@@ -60,4 +77,14 @@ export function bytes(count: number): string {
     unit++;
   }
   return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
+}
+
+/** "1.2 MiB/s" */
+export function rate(bytesPerSecond: number): string {
+  return `${bytes(Math.round(bytesPerSecond))}/s`;
+}
+
+/** "1 file", "3 files" */
+export function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }

@@ -2,6 +2,8 @@ import { bootstrapConfig } from '@filbert/bootstrap';
 import { connectionsConfig } from '@filbert/connections';
 import { describeConfig, processConfig, type ConfigDefinition, type ConfigRow } from '@filbert/kit';
 import { routerConfig } from '@filbert/router';
+import { searchIndexConfig } from '@filbert/search-index';
+import { transfersConfig } from '@filbert/transfers';
 import { nodeConfig } from '../../cli/src/node-config.ts';
 import { code, markdownTable } from './markdown.ts';
 
@@ -30,6 +32,8 @@ const SERVICES: readonly (readonly [string, ConfigDefinition<never>])[] = [
   ['connections', connectionsConfig],
   ['router', routerConfig],
   ['bootstrap', bootstrapConfig],
+  ['search-index', searchIndexConfig],
+  ['transfers', transfersConfig],
 ];
 
 /** docs/config.md, unformatted. */

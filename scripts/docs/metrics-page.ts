@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { bootstrapConfig, createBootstrapService } from '@filbert/bootstrap';
 import { connectionsConfig, createConnectionsService } from '@filbert/connections';
 import {
@@ -11,6 +14,8 @@ import {
   type Metrics,
 } from '@filbert/kit';
 import { createRouterService } from '@filbert/router';
+import { createSearchIndexService, searchIndexConfig } from '@filbert/search-index';
+import { createTransfersService, transfersConfig } from '@filbert/transfers';
 import { code, markdownTable } from './markdown.ts';
 
 type MetricJson = Awaited<ReturnType<Metrics['registry']['getMetricsAsJSON']>>[number];
@@ -23,7 +28,8 @@ The admin address (\`--admin\`, by default 127.0.0.1:9346) answers \`/metrics\` 
 \`/metrics.json\` with the same as JSON, \`/livez\` and \`/readyz\`. Counters start at 0 with the process. Labels have closed
 sets of values: never an address, a GUID or the text of a query. \`node\` stands for the process that \`filbert up\` runs.
 
-There are no latency histograms yet, and no metrics of search-index and transfers, which do not exist yet.
+Only search-index has a histogram yet, of the time that matching takes; no other latencies are measured. In names
+\`search-index\` is written \`search_index\`.
 `;
 
 /** Every service of a node, made but not started, so that its metrics are declared. */
@@ -44,7 +50,19 @@ async function declaredMetrics(): Promise<readonly MetricJson[]> {
     userAgent: 'docs',
     reusePort: false,
   });
-  return registry.getMetricsAsJSON();
+  const data = mkdtempSync(join(tmpdir(), 'filbert-docs-'));
+  try {
+    createSearchIndexService({ ...defaults(searchIndexConfig), data }, { bus, logger, metrics: of('search_index') });
+    const transfers = createTransfersService(
+      { ...defaults(transfersConfig), data },
+      { bus, logger, metrics: of('transfers') },
+    );
+    const metrics = await registry.getMetricsAsJSON();
+    await transfers.component.stop?.();
+    return metrics;
+  } finally {
+    rmSync(data, { recursive: true, force: true });
+  }
 }
 
 function defaults<V>(definition: ConfigDefinition<V>): V {
@@ -57,8 +75,8 @@ function defaults<V>(definition: ConfigDefinition<V>): V {
 export async function metricsPage(): Promise<string> {
   const metrics = [...(await declaredMetrics())].sort((a, b) => (a.name < b.name ? -1 : 1));
   const parts = [INTRODUCTION];
-  for (const service of ['connections', 'router', 'bootstrap', 'node']) {
-    const own = metrics.filter(({ name }) => name.startsWith(`filbert_${service}_`));
+  for (const service of ['connections', 'router', 'bootstrap', 'search-index', 'transfers', 'node']) {
+    const own = metrics.filter(({ name }) => name.startsWith(`filbert_${service.replace('-', '_')}_`));
     parts.push(`\n## ${service}\n`);
     if (service === 'node') parts.push(BUS);
     parts.push(metricTable(own));
@@ -77,7 +95,8 @@ docs/architecture.md, "The bus") and event: \`published\` and \`delivered\` went
 
 /** By hand, since the supervisor cannot be made without starting processes; a test compares the names. */
 const SUPERVISOR = `Only with \`--processes\`. The supervisor gathers the metrics of its processes: each value then has a
-further label \`process\` (\`edge-0\`, \`router-0\`, \`bootstrap\`, \`supervisor\`), and nothing is summed.
+further label \`process\` (\`edge-0\`, \`router-0\`, \`bootstrap\`, \`search-index\`,
+\`transfers-0\`, \`supervisor\`), and nothing is summed.
 
 ${markdownTable(
   ['Name', 'Kind', 'Labels', 'Meaning'],
@@ -85,13 +104,13 @@ ${markdownTable(
     [
       code('filbert_supervisor_children_up'),
       'gauge',
-      '`kind`: bootstrap, router, connections',
+      '`kind`: bootstrap, router, search-index, transfers, connections',
       'Service processes that live and do their work.',
     ],
     [
       code('filbert_supervisor_child_restarts_total'),
       'counter',
-      '`kind`: bootstrap, router, connections, nats',
+      '`kind`: bootstrap, router, search-index, transfers, connections, nats',
       'Processes started again after they had ended.',
     ],
     [
@@ -111,13 +130,17 @@ function metricTable(metrics: readonly MetricJson[]): string {
   );
 }
 
-/** The labels of Filbert's own metrics with their values; of Node's only the names, whose values differ by machine. */
+/**
+ * The labels of Filbert's own metrics with their values, without the bounds of histograms; of Node's none, whose values
+ * differ by machine.
+ */
 function labelsOf(metric: MetricJson): string {
   if (metric.name.endsWith('_bus_events_total')) return '`topic`, `event`';
   if (!metric.name.startsWith('filbert_')) return '';
   const values = new Map<string, Set<string>>();
   for (const sample of metric.values) {
     for (const [label, value] of Object.entries(sample.labels)) {
+      if (label === 'le') continue;
       const seen = values.get(label) ?? new Set<string>();
       values.set(label, seen.add(String(value)));
     }

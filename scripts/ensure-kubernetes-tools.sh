@@ -24,5 +24,5 @@ ensure() { # tool suite package
   rm -rf "$folder"
 }
 
-ensure kubectl trixie kubernetes-client
+ensure kubectl trixie kubectl
 ensure promtool bookworm prometheus

@@ -20,7 +20,7 @@ options=(
   -qq
   -o "Dir::Etc::sourcelist=$work/sources.list" -o "Dir::Etc::sourceparts=$work/parts"
   -o "Dir::State::lists=$work/lists" -o "Dir::Cache::archives=$work/archives"
-  -o "Dir::Cache::pkgcache=" -o "Dir::Cache::srcpkgcache=" -o "APT::Sandbox::User=root"
+  -o "Dir::State::status=/dev/null" -o "Dir::Cache::pkgcache=" -o "Dir::Cache::srcpkgcache=" -o "APT::Sandbox::User=root"
   -o "Acquire::Languages=none" -o "Acquire::Retries=3"
 )
 apt-get "${options[@]}" update >&2

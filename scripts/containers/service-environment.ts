@@ -25,7 +25,7 @@ const DEFAULTS: ReadonlyMap<string, Defaults> = new Map([
   ['bootstrap', () => ({ FILBERT_DATA: DATA })],
   ['router', shardOfPod],
   ['connections', edgeOfPod],
-  ['search-index', () => ({ FILBERT_DATA: DATA, FILBERT_SHARE: SHARE })],
+  ['search-index', libraryShard],
   ['transfers', transfersWorker],
 ]);
 
@@ -76,4 +76,10 @@ function transfersWorker({ hostname, claimName }: ContainerFacts): Record<string
     // By name, so that the address that others are told is the container's and not that of all interfaces.
     FILBERT_TRANSFERS_INTERNAL_LISTEN: `${hostname}:${TRANSFERS_INTERNAL_PORT}`,
   };
+}
+
+function libraryShard({ hostname }: ContainerFacts): Record<string, string> {
+  const pod = podNumber(hostname);
+  const named: Record<string, string> = pod === undefined ? {} : { FILBERT_LIBRARY_EDGE_ID: `library-${pod}` };
+  return { FILBERT_DATA: DATA, FILBERT_SHARE: SHARE, ...named };
 }

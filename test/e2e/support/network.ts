@@ -70,7 +70,8 @@ export class Network {
     const { control } = node.control();
     const [host = '', port = ''] = String(control).split(':');
     this.#client = createRpcClient({ address: { host, port: Number(port) } });
-    await this.shardStats();
+    // The first call opens connections to processes that may be busy with their start.
+    await waitFor('control', () => this.shardStats().catch(() => undefined), READY_TIMEOUT_MS * 2);
   }
 
   /** Gives the node back. */

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { createReadStream, existsSync } from 'node:fs';
+import { createReadStream, createWriteStream, existsSync } from 'node:fs';
 import { link, open, rename, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { CommandError, ExitCode } from '../exit-codes.ts';
@@ -38,10 +38,7 @@ export async function saveCopy(
   signal: AbortSignal,
   onBytes: (count: number) => void,
 ): Promise<void> {
-  const temporary = join(
-    dirname(plan.file),
-    `.${basename(plan.file).slice(0, 100)}.${randomBytes(6).toString('hex')}.part`,
-  );
+  const temporary = join(dirname(plan.file), `.filbert-${randomBytes(8).toString('hex')}.part`);
   try {
     const digest = await copyHashed(source, temporary, signal, onBytes);
     if (!digest.equals(sha1)) {
@@ -72,13 +69,9 @@ async function copyHashed(
       done(null, chunk);
     },
   });
-  const handle = await open(target, 'wx');
-  try {
-    await pipeline(createReadStream(source), hashing, handle.createWriteStream({ autoClose: false }), { signal });
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+  await pipeline(createReadStream(source), hashing, createWriteStream(target, { flags: 'wx', flush: true }), {
+    signal,
+  });
   return hash.digest();
 }
 

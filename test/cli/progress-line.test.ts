@@ -19,6 +19,12 @@ describe('cli: progress line', () => {
     assert.deepEqual(written, ['\rone\x1b[K', '\rlonger \x1b[K', '\r\x1b[K']);
   });
 
+  it('takes a terminal that says no width for one of 80 columns', () => {
+    const { written, line } = lineOn({ isTTY: true, columns: 0 });
+    line.show('x'.repeat(100));
+    assert.deepEqual(written, [`\r${'x'.repeat(79)}\x1b[K`]);
+  });
+
   it('elsewhere writes a line every few seconds, what is important at once, and nothing twice', () => {
     const { written, clock, line } = lineOn({ isTTY: false });
     line.show('a');

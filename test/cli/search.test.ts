@@ -134,6 +134,18 @@ describe('filbert search', () => {
     await waitFor('the search to be left', () => left);
   });
 
+  it('ends without a complaint when nobody reads its output any more', async () => {
+    answer = async function* (signal) {
+      for (let n = 0; !signal.aborted; n++) {
+        yield hit('', `song ${n}.mp3`, {});
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    };
+    const args = ['search', 'song', '--control', node.address];
+    const { code, stderr } = await interruptFilbert(args, 'song 3.mp3', 'closed pipe');
+    assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
+  });
+
   it('passes on why the node refuses', async () => {
     // eslint-disable-next-line require-yield, @typescript-eslint/require-await -- a stream that fails at once
     answer = async function* () {

@@ -88,11 +88,11 @@ export async function* streamOf<T>(messages: readonly T[], stays?: AbortSignal):
   await new Promise<void>((resolve) => stays.addEventListener('abort', () => resolve(), { once: true }));
 }
 
-/** Runs a command and sends it a signal once its output, stdout or stderr, holds a text. */
+/** Runs a command and sends it a signal, or closes the pipe that it writes to, once stdout or stderr holds a text. */
 export async function interruptFilbert(
   args: readonly string[],
   when: string,
-  signal: 'SIGINT' | 'SIGTERM' = 'SIGINT',
+  signal: 'SIGINT' | 'SIGTERM' | 'closed pipe' = 'SIGINT',
 ): Promise<CommandResult> {
   const child = spawn(process.execPath, [CLI, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   const output = { stdout: '', stderr: '' };
@@ -101,7 +101,8 @@ export async function interruptFilbert(
     output[stream] += text;
     if (isSent || !output[stream].includes(when)) return;
     isSent = true;
-    child.kill(signal);
+    if (signal === 'closed pipe') child.stdout.destroy();
+    else child.kill(signal);
   };
   child.stdout.setEncoding('utf8').on('data', (text: string) => onText('stdout', text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => onText('stderr', text));

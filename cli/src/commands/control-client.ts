@@ -1,6 +1,7 @@
 import { createRpcClient, parseHostPort, RpcError, type FlagValues, type HostPort } from '@filbert/kit';
 import { findControl } from '../control-file.ts';
 import { CommandError, ExitCode } from '../exit-codes.ts';
+import { tolerateClosedOutput } from './interruption.ts';
 import { printable } from './show.ts';
 
 /** A call to the node may take this long. */
@@ -15,6 +16,7 @@ export type Client = ReturnType<typeof createRpcClient>;
  * @throws CommandError with a sentence where it cannot be reached or refuses
  */
 export async function withNode<T>(flags: FlagValues, work: (client: Client) => Promise<T>): Promise<T> {
+  tolerateClosedOutput();
   const address = controlAddress(flags);
   const token = process.env['FILBERT_CONTROL_TOKEN'];
   const client = createRpcClient({ address, ...(token === undefined || token === '' ? {} : { token }) });

@@ -26,11 +26,11 @@ export async function interruptible<T>(work: (state: Interruptible) => Promise<T
   };
   const onInt = (): void => interrupt(ExitCode.interrupted);
   const onTerm = (): void => interrupt(ExitCode.terminated);
-  // Whoever read our output has gone, as `head` does: nothing more to do, and no failure.
-  const onOutputError = (): void => interrupt(ExitCode.ok);
+  // Nobody reads on: nothing more to do, and no failure.
+  const onClosedOutput = (): void => interrupt(ExitCode.ok);
   process.once('SIGINT', onInt);
   process.once('SIGTERM', onTerm);
-  process.stdout.on('error', onOutputError);
+  process.stdout.on('error', onClosedOutput);
   try {
     return await work({
       signal: controller.signal,
@@ -41,8 +41,17 @@ export async function interruptible<T>(work: (state: Interruptible) => Promise<T
   } finally {
     process.off('SIGINT', onInt);
     process.off('SIGTERM', onTerm);
-    process.stdout.off('error', onOutputError);
+    process.stdout.off('error', onClosedOutput);
   }
+}
+
+/** Lets a command end in peace where whoever read its output has gone, as `head` does; for the rest of the process. */
+export function tolerateClosedOutput(): void {
+  if (!process.stdout.listeners('error').includes(onOutputError)) process.stdout.on('error', onOutputError);
+}
+
+function onOutputError(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error;
 }
 
 /** A stream that ends, and does not fail, when the signal aborts. */

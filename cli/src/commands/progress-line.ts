@@ -13,7 +13,7 @@ export interface ProgressLineOptions {
 
 /** Where it is not a terminal, a line of progress is written this often at most, in ms. */
 const LINE_INTERVAL_MS = 3_000;
-/** Columns of a terminal that does not tell. */
+/** Columns of a terminal that does not tell, or says 0. */
 const DEFAULT_COLUMNS = 80;
 
 /** One line that is redrawn on a terminal; elsewhere a line every few seconds. */
@@ -32,7 +32,8 @@ export class ProgressLine {
   /** Shows the text, which must be printable; `important` text is written at once also where it is not a terminal. */
   show(text: string, important = false): void {
     if (this.#output.isTTY === true) {
-      const most = (this.#output.columns ?? DEFAULT_COLUMNS) - 1;
+      const { columns = 0 } = this.#output;
+      const most = (columns > 1 ? columns : DEFAULT_COLUMNS) - 1;
       this.#output.write(`\r${[...text].slice(0, most).join('')}\x1b[K`);
       this.#isDrawn = true;
       return;

@@ -1,9 +1,10 @@
 import { fileURLToPath } from 'node:url';
 import { configPage } from './config-page.ts';
+import { dashboard } from './dashboard.ts';
 import { formatted } from './markdown.ts';
 import { metricsPage } from './metrics-page.ts';
 
-/** A page of docs/ that is made from the sources. */
+/** A page of docs/, or the dashboard, that is made from the sources. */
 export interface GeneratedPage {
   /** Relative to the repository's root. */
   readonly path: string;
@@ -20,4 +21,5 @@ function page(path: string, make: () => string | Promise<string>): GeneratedPage
 export const GENERATED_PAGES: readonly GeneratedPage[] = [
   page('docs/config.md', configPage),
   page('docs/metrics.md', metricsPage),
+  page('k8s/monitoring/filbert-dashboard.json', dashboard),
 ];

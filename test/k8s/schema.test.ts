@@ -13,7 +13,10 @@ describe('k8s: schemas', function () {
   it('every kind that is rendered has a schema to be checked against', () => {
     assert.ok(all.length > 40, `only ${all.length} objects`);
     const unknown = all.filter(({ apiVersion, kind }) => !MODELS.has(`${apiVersion}/${kind}`));
-    assert.deepEqual(unknown.map(({ kind }) => kind), []); // prettier-ignore
+    assert.deepEqual(
+      unknown.map(({ kind }) => kind),
+      [],
+    );
   });
 
   it('every object has what it must have, of the right types', () => {

@@ -75,7 +75,11 @@ for (const folder of ['k8s/base', 'k8s/overlays/single-node'] as const) {
         const port = metadata.name === 'nats' ? 'monitor' : 'admin';
         const paths = metadata.name === 'nats' ? ['/healthz', '/healthz', '/healthz'] : ['/livez', '/livez', '/readyz'];
         const probes = [startupProbe, livenessProbe, readinessProbe].map(({ httpGet }) => httpGet);
-        assert.deepEqual(probes.map(({ path }) => path), paths, metadata.name); // prettier-ignore
+        assert.deepEqual(
+          probes.map(({ path }) => path),
+          paths,
+          metadata.name,
+        );
         for (const probe of probes) assert.equal(probe.port, port);
         assert.equal(ports.find(({ name }) => name === port)?.containerPort, port === 'admin' ? 9346 : 8222);
       }

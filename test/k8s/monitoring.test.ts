@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { ROOT, runTool } from './support/manifests.ts';
+
+const FOLDER = 'k8s/monitoring/';
+const read = (path: string): string => readFileSync(`${ROOT}${path}`, 'utf8');
+
+const rulesSchema = z.object({
+  groups: z.array(z.object({ rules: z.array(z.object({ alert: z.string(), expr: z.string() })) })),
+});
+const testsSchema = z.object({
+  tests: z.array(
+    z.object({ alert_rule_test: z.array(z.object({ alertname: z.string(), exp_alerts: z.array(z.unknown()) })) }),
+  ),
+});
+const panelSchema = z.object({
+  id: z.number(),
+  type: z.enum(['row', 'timeseries']),
+  title: z.string(),
+  description: z.string().optional(),
+  gridPos: z.object({ x: z.number(), y: z.number(), w: z.number(), h: z.number() }),
+  targets: z.array(z.object({ expr: z.string(), legendFormat: z.string() })).default([]),
+});
+const dashboardSchema = z.object({ panels: z.array(panelSchema) });
+
+const rules = rulesSchema.parse(parse(read(`${FOLDER}filbert-alerts.yaml`))).groups.flatMap((group) => group.rules);
+const { panels } = dashboardSchema.parse(JSON.parse(read(`${FOLDER}filbert-dashboard.json`)));
+const expressions = [
+  ...rules.map(({ alert, expr }) => [`alert ${alert}`, expr] as const),
+  ...panels.flatMap(({ title, targets }) => targets.map(({ expr }) => [`panel ${title}`, expr] as const)),
+];
+
+/** What docs/metrics.md says of each metric: its kind and the values of its labels. */
+const METRICS = new Map(
+  Array.from(
+    read('docs/metrics.md').matchAll(/^\| `([a-z0-9_]+)` +\| (\w+) +\|([^|]*)\|/gm),
+    ([, name, kind, labels]) => [name ?? '', { kind: kind ?? '', labels: labels ?? '' }],
+  ),
+);
+
+/** The metrics of an expression, each with its label matchers. */
+function metricsIn(expr: string): { name: string; matchers: string }[] {
+  return Array.from(
+    expr.matchAll(/\b((?:filbert|nodejs|process)_[a-z0-9_]+)(?:\{([^}]*)\})?/g),
+    ([, name = '', matchers = '']) => ({ name, matchers }),
+  );
+}
+
+describe('k8s: alerts and dashboard', () => {
+  it('promtool takes the rules', () => {
+    assert.match(runTool('promtool', ['check', 'rules', `${FOLDER}filbert-alerts.yaml`]), /SUCCESS/);
+  });
+
+  it('promtool finds each rule firing when it should and silent when it should not', () => {
+    assert.match(runTool('promtool', ['test', 'rules', `${FOLDER}filbert-alerts.test.yaml`]), /SUCCESS/);
+    const { tests } = testsSchema.parse(parse(read(`${FOLDER}filbert-alerts.test.yaml`)));
+    const cases = tests.flatMap((test) => test.alert_rule_test);
+    for (const { alert } of rules) {
+      const own = cases.filter(({ alertname }) => alertname === alert);
+      assert.ok(
+        own.some(({ exp_alerts }) => exp_alerts.length > 0),
+        `${alert} is never seen firing`,
+      );
+      assert.ok(
+        own.some(({ exp_alerts }) => exp_alerts.length === 0),
+        `${alert} is never seen silent`,
+      );
+    }
+  });
+
+  it('every expression names metrics that exist, in the kind that it takes them for', () => {
+    assert.ok(expressions.length > 40, `only ${expressions.length} expressions`);
+    for (const [where, expr] of expressions) {
+      const used = metricsIn(expr);
+      assert.ok(used.length > 0, `${where} names no metric`);
+      for (const { name } of used) {
+        const metric = METRICS.get(name) ?? METRICS.get(name.replace(/_bucket$/, ''));
+        assert.ok(metric, `${where} names ${name}, which docs/metrics.md does not have`);
+        const rated = new RegExp(`(rate|increase)\\(${name}\\b`).test(expr);
+        assert.equal(rated, metric.kind !== 'gauge', `${where}: ${name} is a ${metric.kind}`);
+      }
+    }
+  });
+
+  it('every label that an expression asks for has that value', () => {
+    for (const [where, expr] of expressions) {
+      for (const { name, matchers } of metricsIn(expr)) {
+        for (const [, label = '', values = ''] of matchers.matchAll(/(\w+)=~?"([^"]*)"/g)) {
+          const known =
+            METRICS.get(name)
+              ?.labels.split(';')
+              .find((part) => part.includes(`\`${label}\``)) ?? '';
+          const words = known
+            .replace(/^[^:]*:/, '')
+            .split(',')
+            .map((word) => word.trim());
+          for (const value of values.split('|'))
+            assert.ok(words.includes(value), `${where}: ${name} ${label}=${value}`);
+        }
+      }
+    }
+  });
+
+  it('every label that is grouped by is one of the metric, or of where it was scraped', () => {
+    for (const [where, expr] of expressions) {
+      for (const [, labels = '', rest = ''] of expr.matchAll(/by \(([^)]*)\) \((.*)/g)) {
+        const [first] = metricsIn(rest);
+        for (const label of labels.split(',').map((text) => text.trim())) {
+          if (label === 'instance' || label === 'le') continue;
+          assert.ok(METRICS.get(first?.name ?? '')?.labels.includes(`\`${label}\``), `${where}: ${label}`);
+        }
+      }
+    }
+  });
+
+  it('panels have different ids, say what they tell, and do not overlap', () => {
+    assert.equal(new Set(panels.map(({ id }) => id)).size, panels.length);
+    const taken = new Set<string>();
+    for (const { type, title, description, gridPos } of panels) {
+      if (type === 'timeseries') assert.ok((description ?? '').length > 5, title);
+      for (let x = gridPos.x; x < gridPos.x + gridPos.w; x++) {
+        for (let y = gridPos.y; y < gridPos.y + gridPos.h; y++) {
+          assert.ok(x < 24 && !taken.has(`${x},${y}`), `${title} overlaps`);
+          taken.add(`${x},${y}`);
+        }
+      }
+    }
+  });
+
+  it('the dashboard shows every service', () => {
+    const text = JSON.stringify(panels);
+    for (const service of ['connections', 'router', 'search_index', 'transfers', 'bootstrap']) {
+      assert.ok(text.includes(`filbert_${service}_`), service);
+    }
+  });
+});

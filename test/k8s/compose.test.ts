@@ -6,7 +6,9 @@ import { serviceEnvironment, SERVICE_NAMES } from '../../scripts/containers/serv
 
 /** Fills in `${NAME:-default}` as compose does where the environment has nothing. */
 function withDefaults(value: string): string {
-  return value.replace(/\$\{[A-Z_]+:-([^}]*)\}/g, '$1');
+  // The innermost first: a default may hold another variable.
+  const filled = value.replace(/\$\{[A-Z_]+:-([^{}]*)\}/g, '$1');
+  return filled === value ? value : withDefaults(filled);
 }
 
 const facts = { hostname: '0123456789ab', controlToken: 'sixteen-characters', claimName: (p: string) => `${p}-0` };

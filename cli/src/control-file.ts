@@ -1,6 +1,6 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseHostPort, type HostPort } from '@filbert/kit';
+import { makeFolder, parseHostPort, type HostPort } from '@filbert/kit';
 import { z } from 'zod';
 import { CommandError, ExitCode } from './exit-codes.ts';
 
@@ -19,7 +19,7 @@ function pathOf(dataDir: string): string {
 
 /** Writes `<data>/control.json`, whole or not at all. */
 export function writeControlFile(dataDir: string, content: ControlFile): void {
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  makeFolder(dataDir);
   const file = pathOf(dataDir);
   const temporary = `${file}.${process.pid}.tmp`;
   writeFileSync(temporary, `${JSON.stringify(content, undefined, 2)}\n`, { mode: 0o600 });

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
 import {
   collectProcessMetrics,
   createAdminServer,
@@ -9,6 +8,7 @@ import {
   createReadiness,
   createRpcServer,
   formatHostPort,
+  makeFolder,
   runService,
   type Component,
   type Metrics,
@@ -155,7 +155,7 @@ function services(name: string, children: readonly ServiceChild[]): Component {
 /** Before any process does, for only its owner may look into it. */
 function makeDataFolder(folder: string): void {
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolder(folder);
   } catch {
     // Bootstrap has the sentence for it.
   }

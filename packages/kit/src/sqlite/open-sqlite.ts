@@ -1,6 +1,6 @@
-import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { makeFolder } from '../files/make-folder.ts';
 
 /** How long a statement waits for another process that holds the file, in ms. */
 const BUSY_TIMEOUT_MS = 2_000;
@@ -14,7 +14,7 @@ const BUSY_TIMEOUT_MS = 2_000;
 export function openSqlite(file: string, migrations: readonly string[]): DatabaseSync {
   let database: DatabaseSync | undefined;
   try {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    makeFolder(dirname(file));
     database = new DatabaseSync(file);
     database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS};`);
     migrate(database, migrations);

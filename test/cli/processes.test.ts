@@ -19,6 +19,9 @@ interface Placed {
 
 type Client = ReturnType<typeof createRpcClient>;
 
+/** What a router knows: the four peers, the library and the transfers worker. */
+const ALL_LINKS = 6;
+
 describe('filbert up --processes: a running node', function () {
   this.timeout(40_000);
   let node: NodeProcess;
@@ -114,7 +117,7 @@ describe('filbert up --processes: a running node', function () {
     assert.deepEqual(stats.shards.map(({ shard }) => shard).sort(), [0, 1]);
     for (const { queries, links: known } of stats.shards) {
       assert.ok(queries > 0, 'each shard has routed queries');
-      assert.equal(known, 4);
+      assert.equal(known, ALL_LINKS);
     }
   });
 
@@ -142,7 +145,7 @@ describe('filbert up --processes: a running node', function () {
     for (const process of ['supervisor', 'bootstrap', 'router-0', 'router-1', 'edge-0', 'edge-1']) {
       assert.match(text, new RegExp(`^process_resident_memory_bytes\\{process="${process}"\\} \\d+$`, 'm'));
     }
-    assert.match(text, /^filbert_router_links\{process="router-1"\} 4$/m);
+    assert.match(text, /^filbert_router_links\{process="router-1"\} 6$/m);
     assert.match(text, /^filbert_supervisor_children_up\{kind="connections",process="supervisor"\} 2$/m);
     assert.match(text, /^filbert_supervisor_child_restarts_total\{kind="router",process="supervisor"\} 0$/m);
     assert.match(text, /^filbert_supervisor_metrics_missing_total\{process="supervisor"\} 0$/m);
@@ -166,7 +169,7 @@ describe('filbert up --processes: a running node', function () {
     await waitFor('the node to be ready', () => node.isReady());
     assert.deepEqual(
       (await shards()).shards.map((shard) => shard.links),
-      [4, 4],
+      [ALL_LINKS, ALL_LINKS],
     );
     assert.deepEqual((await links()).map(key).sort(), before.map(key).sort());
   });
@@ -233,7 +236,7 @@ describe('filbert up --processes: a running node', function () {
 
   it('on SIGTERM says good-bye to every peer and leaves no process behind', async () => {
     const peers = [...leaves, ...ultrapeers].map(({ peer }) => peer);
-    assert.equal(node.descendants().length, 7, 'five services, nats-server and the guard');
+    assert.equal(node.descendants().length, 9, 'seven services, nats-server and the guard');
     const end = await node.stop();
     assert.deepEqual(end, { code: 0, signal: null, leftBehind: [] });
     for (const peer of peers) {

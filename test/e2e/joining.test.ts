@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import type { RawPeer } from '../support/raw-peer.ts';
-import { ipv4Bytes, randomGuid, RAW_DESCRIPTOR, vendorPayload, type RawFrame } from '../support/raw-wire.ts';
+import {
+  ipv4Bytes,
+  pongPayload,
+  randomGuid,
+  RAW_DESCRIPTOR,
+  vendorPayload,
+  type RawFrame,
+} from '../support/raw-wire.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { describeOnBothForms } from './support/forms.ts';
 
@@ -202,6 +209,40 @@ describeOnBothForms('joining', (net) => {
     const query = Buffer.from(`${guid}80040009000000${'8800'}${Buffer.from('feijoa\0').toString('hex')}`, 'hex');
     await net.dial({ role: 'ultrapeer', glued: query });
     await keeper.nextOf('query', guid);
+  });
+
+  it('conformance 14: a PONG is for itself, whatever its GUID, and goes to nobody', async () => {
+    const [leaf, other, teller] = [await net.leaf(), await net.ultrapeer(), await net.ultrapeer()];
+    const payload = pongPayload(6346, '192.0.2.77', 3, 1024);
+    const pong = teller.sendFrame(RAW_DESCRIPTOR.pong, payload, { ttl: 3, hops: 1 });
+    await teller.pingBarrier();
+    for (const peer of [leaf, other]) {
+      await peer.expectNone(
+        ({ guid }) => guid === pong.guid,
+        () => peer.pingBarrier(),
+      );
+    }
+  });
+
+  it('ends a link at the word of its operator with BYE 201, in the form of gtk-gnutella', async () => {
+    for (const [peer, reason] of [
+      [await net.leaf(), 'Making room'],
+      [await net.ultrapeer(), ''],
+    ] as const) {
+      assert.equal(await net.disconnect(peer, reason), true);
+      const { payload, ttl, hops } = await peer.next(({ descriptor }) => descriptor === RAW_DESCRIPTOR.bye);
+      await peer.waitClosed();
+      assert.deepEqual([payload.readUInt16LE(0), ttl, hops], [201, 1, 0]);
+      const text = reason === '' ? '[^\\r\\n]+' : reason;
+      assert.match(
+        payload.toString('latin1', 2),
+        new RegExp(`^${text}\\r\\nServer: Filbert/[^\\r\\n]+\\r\\n\\r\\n\\0$`),
+      );
+    }
+    const silent = await net.leaf({ headers: { 'Bye-Packet': null } });
+    assert.equal(await net.disconnect(silent, ''), true);
+    await silent.waitClosed();
+    assert.equal(silent.bye, undefined, 'it does not know BYE');
   });
 
   for (const role of ['leaf', 'ultrapeer'] as const) {

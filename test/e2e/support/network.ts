@@ -145,6 +145,15 @@ export class Network {
     if (!accepted) throw new Error(reason);
   }
 
+  /** Tells the node to end its link to this peer. @returns whether it had one */
+  async disconnect(peer: RawPeer, reason: string): Promise<boolean> {
+    const link = await this.linkOf(peer);
+    if (link === undefined) return false;
+    const { disconnect } = connectionsV1.ConnectionsServiceService;
+    const request = { edgeId: link.edgeId, link: link.link, reason };
+    return (await callUnary(this.#control, disconnect, request, { timeoutMs: CALL_TIMEOUT_MS })).found;
+  }
+
   /** Every link of the node. */
   async links(): Promise<connectionsV1.ListLinksResponse[]> {
     const { listLinks } = connectionsV1.ConnectionsServiceService;

@@ -1,5 +1,11 @@
 import assert from 'node:assert/strict';
 import { HostOutcome } from '@filbert/contracts';
+import { NEIGHBOUR_PING_THROTTLE_MS } from '../../../services/connections/src/frames/ping.ts';
+import {
+  ADDRESS_WINDOW_MS,
+  MAX_ADDRESSES_OF_LEAF,
+  MAX_ADDRESSES_OF_ULTRAPEER,
+} from '../../../services/connections/src/frames/pong.ts';
 import type { PeerLink } from '../../../services/connections/src/link/peer-link.ts';
 import { FrameBench, someFacts } from '../../support/frame-bench.ts';
 import { ipv4Bytes, pongPayload, randomGuid, RAW_DESCRIPTOR, type RawFrame } from '../../support/raw-wire.ts';
@@ -80,6 +86,17 @@ describe('connections PING', () => {
     assert.deepEqual(answers.map(pongAddress), ['5.5.5.2:6347', '5.5.5.3:6348']);
     for (const { ttl, hops, payload } of answers) assert.deepEqual([ttl, hops, payload.length], [1, 1, 14]);
     assert.equal(ping(leaf, 2).length, 3);
+  });
+
+  it('of TTL 2 is answered once in 3 s on a link, for its answer is long', async () => {
+    await bench.add('ultrapeer', { listenAddress: '5.5.5.2:6347' });
+    assert.equal(ping(leaf, 2).length, 2);
+    bench.clock.advance(NEIGHBOUR_PING_THROTTLE_MS - 1);
+    assert.equal(ping(leaf, 2).length, 0);
+    assert.equal(ping(link, 2).length, 1, 'each link has a time of its own');
+    bench.clock.advance(1);
+    assert.equal(ping(leaf, 2).length, 2);
+    assert.equal(bench.counters.framesDropped.throttled, 1);
   });
 
   it('of TTL 0 is the acknowledgement of an alive ping, and not answered', () => {
@@ -279,5 +296,32 @@ describe('connections PONG', () => {
   it('does not let one link fill the cache', () => {
     for (let i = 0; i < 100; i++) pong(pongPayload(6346, `5.6.7.${i}`, 0, 8));
     assert.equal(bench.context.pongs.size, 10);
+  });
+
+  it('is ignored where its link has told too many addresses, until the time for that is over', async () => {
+    const { link: leaf } = await bench.add('leaf');
+    for (const [one, most] of [
+      [link, MAX_ADDRESSES_OF_ULTRAPEER],
+      [leaf, MAX_ADDRESSES_OF_LEAF],
+    ] as const) {
+      for (let i = 0; i < 150; i++) {
+        bench.receive(one, { descriptor: PONG, hops: 0, payload: pongPayload(6346, `5.6.7.${i}`, 0, 8) });
+      }
+      assert.equal((await bench.takeHosts()).length, most);
+      bench.clock.advance(ADDRESS_WINDOW_MS);
+      bench.receive(one, { descriptor: PONG, hops: 0, payload: pongPayload(6346, '5.6.8.1', 0, 8) });
+      assert.equal((await bench.takeHosts()).length, 1);
+      assert.equal(one.counters.bad, 0);
+    }
+  });
+
+  it('counts with every host packed into it', async () => {
+    const packed = (net: number): Buffer =>
+      Buffer.concat(Array.from({ length: 10 }, (_, i) => Buffer.of(5, 7, net, i + 1, 0xca, 0x18)));
+    for (let net = 0; net < 20; net++) {
+      pong(Buffer.concat([pongPayload(6346, `5.6.7.${net + 1}`, 0, 3), ggep('IPP', packed(net))]));
+    }
+    const told = (await bench.takeHosts()).length;
+    assert.ok(told > 80 && told <= MAX_ADDRESSES_OF_ULTRAPEER, `${told} hosts`);
   });
 });

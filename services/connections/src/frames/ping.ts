@@ -31,6 +31,8 @@ import { dropBad, type EdgeContext } from './edge-context.ts';
 /** A peer's pings for other hosts' pongs are answered at most this often (docs/protocol/04 §3). */
 const PING_THROTTLE_MS = 3_000;
 const LEAF_PING_THROTTLE_MS = 60_000;
+/** So are its pings for our neighbours: the answer is many times as long as the question. */
+export const NEIGHBOUR_PING_THROTTLE_MS = 3_000;
 /** Pongs that one ping gets beside ours. */
 const PONGS_PER_PING = 10;
 /** Hosts packed into one pong (docs/protocol/12 §6). */
@@ -109,6 +111,12 @@ function answerRefill(
 
 /** One pong an ultrapeer neighbour, for crawlers (docs/protocol/04 §3). */
 function sendNeighbours(context: EdgeContext, link: PeerLink, guid: Guid): void {
+  const now = context.now();
+  if (now < link.acceptNeighbourPingsAfter) {
+    context.counters.framesDropped.throttled++;
+    return;
+  }
+  link.acceptNeighbourPingsAfter = now + NEIGHBOUR_PING_THROTTLE_MS;
   for (const neighbour of context.linkedUltrapeers()) {
     const address = parsePeerAddress(neighbour);
     if (neighbour === link.listenAddress || address === undefined) continue;

@@ -122,6 +122,11 @@ export class PeerLink implements FrameSink, DescribedLink {
   nextQueryAt = Number.NEGATIVE_INFINITY;
   /** Before this time a ping that asks for other hosts' pongs is dropped. */
   acceptPingsAfter = Number.NEGATIVE_INFINITY;
+  /** Before this time a ping that asks for our neighbours is dropped. */
+  acceptNeighbourPingsAfter = Number.NEGATIVE_INFINITY;
+  /** Since when `addressesTold` counts; see frames/pong.ts. */
+  addressesSince = Number.NEGATIVE_INFINITY;
+  addressesTold = 0;
   answeredFirstPing = false;
   /** In the list of links to flush. */
   dirty = false;

@@ -77,7 +77,13 @@ describe('subjects', () => {
 
   it('contracts: codecs bring back what was encoded', () => {
     const record = { ...emptyLinkRecord(4_000_000_000), kind: LinkKind.LINK_KIND_LEAF, address: '[2001:db8::1]:6346' };
-    const table = { bits: 17, reset: true, setSlots: Buffer.of(1, 0, 0, 0), clearedSlots: Buffer.alloc(0) };
+    const table = {
+      bits: 17,
+      reset: true,
+      setSlots: Buffer.of(1, 0, 0, 0),
+      clearedSlots: Buffer.alloc(0),
+      bitmap: Buffer.alloc(0),
+    };
     const batch: StateBatch = {
       edgeId: 'edge-0',
       epoch: 0xffffffff,

@@ -1,17 +1,12 @@
 // Edges and link records for the tests of the router.
-import { emptyLinkRecord, LinkKind, packed, type LinkRecord, type TableChange } from '@filbert/contracts';
+import { emptyLinkRecord, LinkKind, NO_TABLE, packed, type LinkRecord, type TableChange } from '@filbert/contracts';
 import type { SlotSet } from '@filbert/gnutella';
 import type { EdgeLinks, Link, LinkTable } from '../../services/router/src/link-table.ts';
 
 export const ULTRAPEER = LinkKind.LINK_KIND_ULTRAPEER;
 export const LEAF = LinkKind.LINK_KIND_LEAF;
 
-export const NO_TABLE: TableChange = {
-  bits: 0,
-  reset: true,
-  setSlots: new Uint8Array(0),
-  clearedSlots: new Uint8Array(0),
-};
+export { NO_TABLE };
 
 export function edgeOf(edgeId = 'edge-0', epoch = 1): EdgeLinks {
   return { edgeId, epoch, links: new Map() };
@@ -19,7 +14,7 @@ export function edgeOf(edgeId = 'edge-0', epoch = 1): EdgeLinks {
 
 /** The whole of `table` as a change from nothing. */
 export function wholeTable(table: SlotSet): TableChange {
-  return { bits: table.bits, reset: true, setSlots: packed(table.slots()), clearedSlots: new Uint8Array(0) };
+  return { ...NO_TABLE, bits: table.bits, setSlots: packed(table.slots()) };
 }
 
 /** A change of a table that stays otherwise. */
@@ -29,6 +24,7 @@ export function tableDifference(bits: number, set: readonly number[], cleared: r
     reset: false,
     setSlots: packed(Uint32Array.from(set)),
     clearedSlots: packed(Uint32Array.from(cleared)),
+    bitmap: new Uint8Array(0),
   };
 }
 

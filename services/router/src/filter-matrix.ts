@@ -109,8 +109,12 @@ export class FilterMatrix {
     const word = local >>> 5;
     const bit = 1 << (local & 31);
     const fold = table.bits - ROW_BITS;
+    let done = -1;
     table.forEach((slot) => {
       const first = fold >= 0 ? slot >>> fold : slot << -fold;
+      // Slots come in order: many of a large table fold onto one row.
+      if (first === done) return;
+      done = first;
       const last = fold >= 0 ? first : first + (1 << -fold) - 1;
       for (let r = first; r <= last; r++) {
         const at = r * WORDS + word;

@@ -1,4 +1,4 @@
-import { applyDifference, type SlotSet } from '@filbert/gnutella';
+import { applyDifference, SlotSet } from '@filbert/gnutella';
 import { LinkKind, UNLIMITED_HOPS_FLOW, unpackUint32, type LinkRecord, type TableChange } from '@filbert/contracts';
 import { FilterMatrix } from './filter-matrix.ts';
 import { MergedTable } from './merged-table.ts';
@@ -206,6 +206,10 @@ export class LinkTable {
   #changeTable(link: Link, change: TableChange): void {
     if (change.bits < MIN_TABLE_BITS || change.bits > MAX_TABLE_BITS) {
       this.#replaceTable(link, undefined);
+      return;
+    }
+    if (change.bitmap.length > 0) {
+      this.#replaceTable(link, SlotSet.fromBitmap(change.bits, change.bitmap));
       return;
     }
     const base = change.reset || link.table?.bits !== change.bits ? undefined : link.table;

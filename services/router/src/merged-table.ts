@@ -26,8 +26,9 @@ export class MergedTable {
   #setCount = 0;
   /** Tables that are merged, by log2 of their size. */
   readonly #tablesOfBits = new Uint32Array(32);
-  /** Slots whose presence may have changed since the last `takeChange`. */
-  #touched = new Set<number>();
+  /** Slots whose presence may have changed since the last `takeChange`, a bit each: peers decide how many they are. */
+  #touched = new Uint8Array(1 << (MIN_MERGED_BITS - 3));
+  #anyTouched = false;
   #published = new Uint8Array(1 << (MIN_MERGED_BITS - 3));
   #fullDue = true;
 
@@ -67,8 +68,9 @@ export class MergedTable {
     this.#bits++;
     this.#counters = new Uint32Array(1 << this.#bits);
     this.#published = new Uint8Array(1 << (this.#bits - 3));
+    this.#touched = new Uint8Array(1 << (this.#bits - 3));
+    this.#anyTouched = false;
     this.#setCount = 0;
-    this.#touched.clear();
     this.#fullDue = true;
     for (const table of tables) this.#count(table, 1);
   }
@@ -79,27 +81,25 @@ export class MergedTable {
       this.#fullDue = false;
       const set = this.#slots();
       for (const slot of set) this.#publish(slot, true);
-      this.#touched.clear();
       return { bits: this.#bits, full: true, set, cleared: new Uint32Array(0) };
     }
-    if (this.#touched.size === 0) return undefined;
+    if (!this.#anyTouched) return undefined;
     const set: number[] = [];
     const cleared: number[] = [];
-    for (const slot of this.#touched) {
-      const present = this.#counters[slot] !== 0;
-      const was = ((this.#published[slot >>> 3] as number) & (0x80 >>> (slot & 7))) !== 0;
-      if (present === was) continue;
-      (present ? set : cleared).push(slot);
-      this.#publish(slot, present);
-    }
-    this.#touched.clear();
+    this.#touched.forEach((byte, at) => {
+      for (let slot = at << 3; byte !== 0; slot++, byte = (byte << 1) & 0xff) {
+        if ((byte & 0x80) === 0) continue;
+        const present = this.#counters[slot] !== 0;
+        const was = ((this.#published[slot >>> 3] as number) & (0x80 >>> (slot & 7))) !== 0;
+        if (present === was) continue;
+        (present ? set : cleared).push(slot);
+        this.#publish(slot, present);
+      }
+    });
+    this.#touched.fill(0);
+    this.#anyTouched = false;
     if (set.length === 0 && cleared.length === 0) return undefined;
-    return {
-      bits: this.#bits,
-      full: false,
-      set: Uint32Array.from(set).sort(),
-      cleared: Uint32Array.from(cleared).sort(),
-    };
+    return { bits: this.#bits, full: false, set: Uint32Array.from(set), cleared: Uint32Array.from(cleared) };
   }
 
   /** The table as published last. */
@@ -132,7 +132,9 @@ export class MergedTable {
         if (before === 0) this.#setCount++;
         else if (before + by === 0) this.#setCount--;
         else continue;
-        if (!this.#fullDue) this.#touched.add(s);
+        if (this.#fullDue) continue;
+        this.#touched[s >>> 3] = (this.#touched[s >>> 3] as number) | (0x80 >>> (s & 7));
+        this.#anyTouched = true;
       }
     });
   }

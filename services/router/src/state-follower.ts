@@ -1,10 +1,10 @@
 import {
+  NO_TABLE,
   ReplayMark,
   unpackUint32,
   type EdgeSummary,
   type IngressBatch,
   type StateBatch,
-  type TableChange,
 } from '@filbert/contracts';
 import type { EdgeLinks, Link, LinkTable } from './link-table.ts';
 
@@ -18,14 +18,6 @@ export const MAX_HELD_BATCHES = 64;
 export const REPLAY_ASK_MS = 500;
 /** Edges that one shard follows; further ones are ignored. */
 export const MAX_EDGES = 256;
-
-/** What a replay says of a link without a table: one that this shard may still hold is gone. */
-const NO_TABLE: TableChange = {
-  bits: 0,
-  reset: true,
-  setSlots: new Uint8Array(0),
-  clearedSlots: new Uint8Array(0),
-};
 
 interface HeldBatch {
   readonly batch: IngressBatch;
@@ -102,6 +94,7 @@ export class StateFollower {
       case ReplayMark.REPLAY_MARK_PART:
         if (!edge.replaying) return;
         for (const record of batch.records) {
+          // One that this shard may still hold is gone.
           this.#options.links.apply(edge, record.table === undefined ? { ...record, table: NO_TABLE } : record);
         }
         return;

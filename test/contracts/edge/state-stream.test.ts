@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import {
   edgeState,
   emptyLinkRecord,
+  NO_TABLE,
   packed,
   ReplayMark,
   StateBatch,
@@ -19,7 +20,7 @@ const { REPLAY_MARK_UNSPECIFIED: LIVE, REPLAY_MARK_BEGIN, REPLAY_MARK_PART, REPL
 const MOST_BYTES = 256 * 1024;
 
 function tableOf(slots: number, reset = true): TableChange {
-  return { bits: 20, reset, setSlots: packed(new Uint32Array(slots)), clearedSlots: new Uint8Array(0) };
+  return { ...NO_TABLE, bits: 20, reset, setSlots: packed(new Uint32Array(slots)) };
 }
 
 /** A link with a table of so many records of so many slots. */

@@ -7,8 +7,9 @@ import { MAX_SLOTS_PER_RECORD, NO_TABLE, tableChanges } from '@filbert/contracts
 /** What a shard makes of the changes of one link, one after the other. */
 function applyChanges(before: SlotSet | undefined, changes: readonly TableChange[]): SlotSet | undefined {
   let table = before;
-  for (const { bits, reset, setSlots, clearedSlots } of changes) {
+  for (const { bits, reset, setSlots, clearedSlots, bitmap } of changes) {
     if (bits === 0) table = undefined;
+    else if (bitmap.length > 0) table = SlotSet.fromBitmap(bits, bitmap);
     else {
       const base = reset || table?.bits !== bits ? undefined : table;
       table = applyDifference(base, bits, unpackUint32(setSlots), unpackUint32(clearedSlots));
@@ -66,7 +67,7 @@ describe('connections table difference', () => {
   });
 
   it('cuts a large table into records of bounded size, of which only the first starts anew', () => {
-    const to = every(20, 7);
+    const to = every(21, 7);
     const changes = tableChanges(undefined, to);
     assert.equal(changes.length, Math.ceil(to.count / MAX_SLOTS_PER_RECORD));
     assert.ok(changes.every((change) => slots(change) <= MAX_SLOTS_PER_RECORD));
@@ -74,12 +75,22 @@ describe('connections table difference', () => {
       changes.map(({ reset }) => reset),
       changes.map((_, i) => i === 0),
     );
-    assert.ok(applyChanges(every(20, 3), changes)?.equals(to), 'whatever shards held before');
+    assert.ok(applyChanges(every(21, 3), changes)?.equals(to), 'whatever shards held before');
+  });
+
+  it('tells a table of up to 2^20 slots that differs much as one bitmap', () => {
+    for (const from of [undefined, every(20, 3)]) {
+      const to = every(20, 2);
+      const changes = tableChanges(from, to);
+      assert.equal(changes.length, 1);
+      assert.deepEqual([changes[0]?.reset, changes[0]?.bitmap.length], [true, 2 ** 17]);
+      assert.ok(applyChanges(from, changes)?.equals(to));
+    }
   });
 
   it('cuts a large difference of set and cleared slots alike', () => {
-    const from = every(19, 8);
-    const to = every(19, 8, 3);
+    const from = every(21, 30);
+    const to = every(21, 30, 3);
     const changes = tableChanges(from, to);
     assert.ok(changes.length > 1);
     assert.ok(changes.every((change) => slots(change) <= MAX_SLOTS_PER_RECORD && !change.reset));

@@ -166,6 +166,7 @@ function isFull(records: number, bytes: number): boolean {
 }
 
 function recordBytes(record: LinkRecord): number {
-  const table = record.table === undefined ? 0 : record.table.setSlots.length + record.table.clearedSlots.length;
-  return RECORD_BYTES + table;
+  const { table } = record;
+  if (table === undefined) return RECORD_BYTES;
+  return RECORD_BYTES + table.setSlots.length + table.clearedSlots.length + table.bitmap.length;
 }

@@ -19,7 +19,7 @@ describe('load generator: knows every delivery', () => {
 
   async function start(faults: StandInFaults = {}): Promise<number> {
     standIn = await StandInUltrapeer.start(faults);
-    generator = new LoadGenerator({ hosts: ['127.0.0.1'], port: standIn.port, population, plan, lostAfterMs: 400 });
+    generator = new LoadGenerator({ hosts: ['127.0.0.1'], port: standIn.port, population, plan, lostAfterMs: 2_000 });
     await generator.joinUltrapeers();
     const seconds = await generator.joinLeaves();
     await generator.settle(5_000);
@@ -93,7 +93,7 @@ describe('load generator: knows every delivery', () => {
 
   it('settle fails when leaves get nothing', async () => {
     standIn = await StandInUltrapeer.start({ dropEvery: 1 });
-    generator = new LoadGenerator({ hosts: ['127.0.0.1'], port: standIn.port, population, plan, lostAfterMs: 400 });
+    generator = new LoadGenerator({ hosts: ['127.0.0.1'], port: standIn.port, population, plan, lostAfterMs: 2_000 });
     await generator.joinUltrapeers();
     await generator.joinLeaves();
     await assert.rejects(generator.settle(200), /20 leaves get no queries/);

@@ -18,6 +18,7 @@ import { HostReporter } from '../../services/connections/src/host-reporter.ts';
 import { Ingress, StateStream } from '@filbert/contracts';
 import { CompressionBudget } from '../../services/connections/src/link/compression-budget.ts';
 import { LinkRegistry } from '../../services/connections/src/link/link-registry.ts';
+import { LinkReporter } from '../../services/connections/src/link/link-reporter.ts';
 import { PeerLink, type LinkHost, type LinkRole } from '../../services/connections/src/link/peer-link.ts';
 import { PongCache } from '../../services/connections/src/pongs/pong-cache.ts';
 import { MergedFollower } from '../../services/connections/src/tables/merged-follower.ts';
@@ -115,6 +116,7 @@ export class FrameBench implements LinkHost {
   free = { leaves: 10, ultrapeers: 10 };
   facts = someFacts();
   readonly #reporter: HostReporter;
+  readonly #state: StateStream;
   readonly #sockets: Socket[] = [];
   readonly #flushing = new Set<PeerLink>();
 
@@ -125,11 +127,12 @@ export class FrameBench implements LinkHost {
     // Time zero would make "long ago" negative.
     this.clock.advance(1_000_000);
     const stream = new StateStream({ bus, edgeId: EDGE_ID, epoch: 7, links: () => this.links.all() });
+    this.#state = stream;
     const map = new ShardMap(1, 1, new Uint8Array(16));
     this.#reporter = new HostReporter({ bus, edgeId: EDGE_ID, allowPrivate: this.allowPrivate });
     this.context = {
       links: this.links,
-      state: stream,
+      reporter: new LinkReporter({ state: stream, now }),
       ingress: new Ingress({ bus, map, state: stream, edgeId: EDGE_ID, epoch: 7 }),
       pongs: new PongCache(now, () => 0),
       hosts: this.#reporter,
@@ -236,7 +239,7 @@ export class FrameBench implements LinkHost {
 
   /** The records told to the shards since the last call. */
   async takeRecords(): Promise<StateBatch['records']> {
-    this.context.state.flush();
+    this.#state.flush();
     await turns();
     return this.state.splice(0).flatMap((batch) => batch.records);
   }

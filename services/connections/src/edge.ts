@@ -37,6 +37,7 @@ import { HostReporter } from './host-reporter.ts';
 import { KeepAlive } from './keep-alive.ts';
 import { CompressionBudget } from './link/compression-budget.ts';
 import { LinkRegistry } from './link/link-registry.ts';
+import { LinkReporter } from './link/link-reporter.ts';
 import { outClassOf } from './link/out-queue.ts';
 import { PeerLink, type LinkHost } from './link/peer-link.ts';
 import { NodeView } from './node-view.ts';
@@ -95,6 +96,7 @@ export class Edge implements LinkHost, DeliverySink {
   readonly #bus: Bus;
   readonly #log: Logger;
   readonly #state: StateStream;
+  readonly #reporter: LinkReporter;
   readonly #pongs: PongCache;
   readonly #hosts: HostReporter;
   readonly #merged: MergedFollower;
@@ -128,6 +130,7 @@ export class Edge implements LinkHost, DeliverySink {
     this.budget = new CompressionBudget(options.deflateBudgetBytes);
     this.flushes = new FlushScheduler(now);
     this.#state = new StateStream({ bus, edgeId, epoch, links: () => this.links.all() });
+    this.#reporter = new LinkReporter({ state: this.#state, now });
     this.#pongs = new PongCache(now, Math.random);
     this.#hosts = new HostReporter({ bus, edgeId, allowPrivate });
     this.#merged = new MergedFollower({ bus, edgeId, now });
@@ -232,7 +235,7 @@ export class Edge implements LinkHost, DeliverySink {
     this.#ingress = ingress;
     this.#context = {
       links: this.links,
-      state: this.#state,
+      reporter: this.#reporter,
       ingress,
       pongs: this.#pongs,
       hosts: this.#hosts,
@@ -333,6 +336,7 @@ export class Edge implements LinkHost, DeliverySink {
     this.links.remove(link);
     this.#merged.remove(link);
     this.#pongs.forget(link);
+    this.#reporter.forget(link);
     this.#state.gone(link.number);
     this.counters.linksClosed++;
     const { closedLinks } = this.counters;
@@ -409,6 +413,7 @@ export class Edge implements LinkHost, DeliverySink {
     this.#merged.tick();
     this.#keepAlive.tick();
     if (this.#context !== undefined) expireResets(this.#context);
+    this.#reporter.tick();
     if (!this.#draining) this.#dialer.tick();
   }
 

@@ -2,7 +2,15 @@ import assert from 'node:assert/strict';
 import { deflateSync } from 'node:zlib';
 import { applyDifference, type SlotSet } from '@filbert/gnutella';
 import { unpackUint32 } from '@filbert/contracts';
-import { expireResets, HALF_PATCH_MS, RESET_GRACE_MS } from '../../../services/connections/src/frames/qrp.ts';
+import {
+  expireResets,
+  HALF_PATCH_MS,
+  QRP_PATCH_LEAST_SLOTS,
+  QRP_RESET_SLOTS,
+  QRP_SLOTS_BURST,
+  QRP_SLOTS_PER_SECOND,
+  RESET_GRACE_MS,
+} from '../../../services/connections/src/frames/qrp.ts';
 import type { PeerLink } from '../../../services/connections/src/link/peer-link.ts';
 import { FrameBench } from '../../support/frame-bench.ts';
 import { patchPayloads, resetPayload, type RawPatchForm } from '../../support/raw-table.ts';
@@ -187,6 +195,51 @@ describe('connections QRP', () => {
         assert.equal(held, undefined);
       });
     }
+  });
+
+  describe('a link that has us work through too many slots gets BYE 413', () => {
+    it('for small tables over and over', () => {
+      qrp(resetPayload(16, 2));
+      const [whole] = patchPayloads(4, [1], [], { compress: false });
+      assert.ok(whole);
+      const most = (QRP_SLOTS_BURST - QRP_RESET_SLOTS) / QRP_PATCH_LEAST_SLOTS;
+      for (let i = 1; i < most; i++) qrp(whole);
+      assert.equal(bench.byes.size, 0);
+      bench.clock.advance((QRP_PATCH_LEAST_SLOTS / QRP_SLOTS_PER_SECOND) * 1_000);
+      qrp(whole);
+      assert.equal(bench.byes.size, 0, 'time pays off');
+      qrp(whole);
+      assert.equal(bench.byes.get(link.number), 413);
+    });
+
+    it('for sequences of huge tables that begin and do not end', () => {
+      const first = Buffer.of(1, 1, 2, 1, 4, 0x78);
+      for (let i = 0; i < 15; i++) {
+        qrp(resetPayload(2 ** 21, 2));
+        qrp(first);
+      }
+      assert.equal(bench.byes.size, 0);
+      qrp(resetPayload(2 ** 21, 2));
+      qrp(first);
+      assert.equal(bench.byes.get(link.number), 413);
+    });
+
+    it('for RESET after RESET', () => {
+      for (let i = 0; i < QRP_SLOTS_BURST / QRP_RESET_SLOTS; i++) qrp(resetPayload(2 ** 21, 2));
+      assert.equal(bench.byes.size, 0);
+      qrp(resetPayload(2 ** 21, 2));
+      assert.equal(bench.byes.get(link.number), 413);
+    });
+
+    it('and no other does: a table of 2^21 slots every 16 s is taken', () => {
+      qrp(resetPayload(2 ** 21, 2));
+      const payloads = patchPayloads(21, [1, 5], [], { slices: 3 });
+      for (let i = 0; i < 30; i++) {
+        for (const payload of payloads) qrp(payload);
+        bench.clock.advance(16_000);
+      }
+      assert.equal(bench.byes.size, 0);
+    });
   });
 
   it('messages that are too short or of no known kind are dropped, not more', () => {

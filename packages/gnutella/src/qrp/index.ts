@@ -18,3 +18,4 @@ export { bitmapBytes, MAX_TABLE_BITS, SlotSet } from './slot-set.ts';
 export { applyDifference, difference, fillRatio, merge, resize, type SlotDifference } from './slot-set-operations.ts';
 export { matches, tableMatches } from './table-match.ts';
 export { hashWord, slotOf, wordPrefixes } from './word-hash.ts';
+export { QrpVariant } from './qrp-layout.ts';

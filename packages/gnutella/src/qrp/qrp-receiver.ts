@@ -103,6 +103,11 @@ export class QrpReceiver {
     return this.#sequence !== undefined;
   }
 
+  /** Slots of the table that the last RESET announced: what a patch makes the receiver work through; 0 without one. */
+  get announcedSlots(): number {
+    return this.#bits === undefined ? 0 : 2 ** this.#bits;
+  }
+
   /** Memory held for the sequence under way, in bytes. */
   get heldBytes(): number {
     const sequence = this.#sequence;

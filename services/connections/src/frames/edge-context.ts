@@ -1,7 +1,8 @@
-import type { Ingress, NodeFacts, StateStream } from '@filbert/contracts';
+import type { Ingress, NodeFacts } from '@filbert/contracts';
 import type { PeerAddress } from '@filbert/gnutella';
 import type { EdgeCounters, FrameDropReason } from '../counters.ts';
 import type { HostReporter } from '../host-reporter.ts';
+import type { LinkReporter } from '../link/link-reporter.ts';
 import type { LinkRegistry } from '../link/link-registry.ts';
 import type { PeerLink } from '../link/peer-link.ts';
 import type { PongCache } from '../pongs/pong-cache.ts';
@@ -10,7 +11,7 @@ import type { MergedFollower } from '../tables/merged-follower.ts';
 /** What the handlers of frames work with. */
 export interface EdgeContext {
   readonly links: LinkRegistry;
-  readonly state: StateStream;
+  readonly reporter: LinkReporter;
   readonly ingress: Ingress;
   readonly pongs: PongCache;
   readonly hosts: HostReporter;

@@ -1,18 +1,31 @@
-import { HEADER_BYTES, HOPS_OFFSET, TTL_OFFSET, type SlotSet } from '@filbert/gnutella';
+import { HEADER_BYTES, HOPS_OFFSET, QrpVariant, TTL_OFFSET } from '@filbert/gnutella';
+import { nextPaid } from '../cell-rate.ts';
 import type { PeerLink } from '../link/peer-link.ts';
-import { NO_TABLE, tableChanges } from '@filbert/contracts';
 import { dropBad, type EdgeContext } from './edge-context.ts';
 
 /** After a RESET the old table answers until the new one is complete, at most so long (docs/protocol/README.md). */
 export const RESET_GRACE_MS = 60_000;
 /** A patch sequence whose next message does not come for this long is forgotten (docs/protocol/12 §7). */
 export const HALF_PATCH_MS = 120_000;
+/**
+ * Slots that one link may have us work through: so many at once, which is the largest table twice or 16 of 2^21 slots,
+ * then so many a second, which is a table of 2^21 slots every 16 s. More ends the link (docs/protocol/12 §5).
+ */
+export const QRP_SLOTS_BURST = 2 ** 25;
+export const QRP_SLOTS_PER_SECOND = 2 ** 17;
+/** The least that a patch sequence, and that a RESET, counts as, in slots. */
+export const QRP_PATCH_LEAST_SLOTS = 2 ** 13;
+export const QRP_RESET_SLOTS = 2 ** 10;
 
 /** Takes a QRP message; what changes in the link's table is told to the shards (docs/protocol/05 §3). */
 export function handleQrp(context: EdgeContext, link: PeerLink, bytes: Buffer, start: number, end: number): void {
   const mayRoute = !link.isUltrapeer || link.peer.ultrapeerQueryRouting;
   if (!mayRoute || (bytes[start + HOPS_OFFSET] as number) !== 0 || (bytes[start + TTL_OFFSET] as number) > 1) {
     return dropBad(context, link, 'not-for-us');
+  }
+  if (!mayWork(context, link, workOf(link, bytes[start + HEADER_BYTES]))) {
+    link.bye(413, 'Too many QRP updates');
+    return;
   }
   const event = link.tables.receive(bytes.subarray(start + HEADER_BYTES, end));
   switch (event.kind) {
@@ -26,7 +39,7 @@ export function handleQrp(context: EdgeContext, link: PeerLink, bytes: Buffer, s
     case 'updated':
       link.resetAt = undefined;
       link.halfPatchAt = undefined;
-      tellTable(context, link, event.table);
+      context.reporter.table(link, event.table);
       return;
     case 'ignored':
       return dropBad(context, link, 'malformed');
@@ -48,14 +61,19 @@ export function expireResets(context: EdgeContext): void {
     }
     if (link.resetAt === undefined || now - link.resetAt < RESET_GRACE_MS) continue;
     link.resetAt = undefined;
-    if (link.table === undefined) continue;
-    link.table = undefined;
-    context.state.upsert(link, NO_TABLE);
+    context.reporter.table(link, undefined);
   }
 }
 
-function tellTable(context: EdgeContext, link: PeerLink, table: SlotSet): void {
-  const from = link.table;
-  link.table = table;
-  for (const change of tableChanges(from, table)) context.state.upsert(link, change);
+/** Slots that a message has us work through: those of the table where it begins a patch sequence. */
+function workOf(link: PeerLink, variant: number | undefined): number {
+  if (variant !== QrpVariant.PATCH) return QRP_RESET_SLOTS;
+  return link.tables.receiving ? 0 : Math.max(QRP_PATCH_LEAST_SLOTS, link.tables.announcedSlots);
+}
+
+function mayWork(context: EdgeContext, link: PeerLink, slots: number): boolean {
+  const paidAt = nextPaid(link.qrpPaidAt, context.now(), slots, QRP_SLOTS_BURST, QRP_SLOTS_PER_SECOND);
+  if (paidAt === undefined) return false;
+  link.qrpPaidAt = paidAt;
+  return true;
 }

@@ -7,6 +7,7 @@ import {
   oobPort,
   TTL_OFFSET,
 } from '@filbert/gnutella';
+import { nextDue } from '../cell-rate.ts';
 import type { PeerLink } from '../link/peer-link.ts';
 import { dropBad, type EdgeContext } from './edge-context.ts';
 
@@ -40,9 +41,13 @@ export function handleQuery(context: EdgeContext, link: PeerLink, bytes: Buffer,
     return;
   }
   if (isNullMessageGuid(bytes, start)) return dropBad(context, link, 'null-guid');
-  if (!link.isUltrapeer && !takeQueryToken(link, context.now())) {
-    context.counters.framesDropped['leaf-query-rate']++;
-    return;
+  if (!link.isUltrapeer) {
+    const due = nextDue(link.nextQueryAt, context.now(), LEAF_QUERY_BURST, LEAF_QUERY_INTERVAL_MS);
+    if (due === undefined) {
+      context.counters.framesDropped['leaf-query-rate']++;
+      return;
+    }
+    link.nextQueryAt = due;
   }
   const flags = start + HEADER_BYTES;
   if (
@@ -63,12 +68,4 @@ function mayAnswerTo(context: EdgeContext, link: PeerLink, bytes: Buffer, start:
   const ip = oobIp(bytes, start);
   if (!isUsableIpv4(ip, oobPort(bytes, start), context)) return false;
   return link.isUltrapeer || ip === link.remoteIpv4;
-}
-
-/** Generic cell rate: a burst, then one each interval. */
-function takeQueryToken(link: PeerLink, now: number): boolean {
-  const due = Math.max(link.nextQueryAt, now - (LEAF_QUERY_BURST - 1) * LEAF_QUERY_INTERVAL_MS);
-  if (due > now) return false;
-  link.nextQueryAt = due + LEAF_QUERY_INTERVAL_MS;
-  return true;
 }

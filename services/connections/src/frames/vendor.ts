@@ -50,9 +50,9 @@ export function handleVendor(context: EdgeContext, link: PeerLink, bytes: Buffer
 }
 
 function onMessagesSupported(context: EdgeContext, link: PeerLink, bytes: Buffer, body: VendorEnvelope): void {
+  if (link.supportedMessages.size > 0) return;
   const messages = decodeMessagesSupported(bytes, body.bodyStart, body.bodyEnd);
   if (!messages.ok) return dropBad(context, link, 'malformed');
-  if (link.supportedMessages.size > 0) return;
   for (const message of messages.value.slice(0, MAX_SUPPORTED)) link.supportedMessages.add(selectorKey(message));
 }
 
@@ -62,7 +62,7 @@ function onFeatures(context: EdgeContext, link: PeerLink, bytes: Buffer, body: V
   const whatsNew = features.value.find((feature) => feature.name === FeatureName.WHATS_NEW);
   if (whatsNew === undefined || whatsNew.version > 0 === link.answersWhatsNew) return;
   link.answersWhatsNew = whatsNew.version > 0;
-  context.state.upsert(link);
+  context.reporter.facts(link);
 }
 
 function onHopsFlow(context: EdgeContext, link: PeerLink, bytes: Buffer, body: VendorEnvelope): void {
@@ -71,7 +71,7 @@ function onHopsFlow(context: EdgeContext, link: PeerLink, bytes: Buffer, body: V
   const limit = hops.value >= HOPS_FLOW_OPEN ? UNLIMITED_HOPS_FLOW : hops.value;
   if (limit === link.hopsFlow) return;
   link.hopsFlow = limit;
-  context.state.upsert(link);
+  context.reporter.facts(link);
 }
 
 /** The peer is firewalled and asks that PUSHes for its GUID be sent to it (docs/protocol/08 §3.1). */
@@ -83,7 +83,7 @@ function onPushProxyRequest(context: EdgeContext, link: PeerLink, bytes: Buffer,
   if (link.serventGuid.length === 0) {
     // A copy: the frame lies in a chunk that would else live as long as the link.
     link.serventGuid = Uint8Array.from(guid);
-    context.state.upsert(link);
+    context.reporter.facts(link);
   }
   const own = context.ownAddress(link);
   const ip = own === undefined ? undefined : ipv4FromText(own.host);
@@ -96,5 +96,5 @@ function onPushProxyRequest(context: EdgeContext, link: PeerLink, bytes: Buffer,
 function onPushProxyCancel(context: EdgeContext, link: PeerLink): void {
   if (link.peer.guid !== undefined || link.serventGuid.length === 0) return;
   link.serventGuid = new Uint8Array(0);
-  context.state.upsert(link);
+  context.reporter.facts(link);
 }

@@ -120,6 +120,11 @@ export class PeerLink implements FrameSink, DescribedLink {
   lastAlivePingAt = 0;
   /** When the next query of a leaf is due; see frames/query.ts. */
   nextQueryAt = Number.NEGATIVE_INFINITY;
+  /** When the next change of its facts may be told, and what its tables cost is paid off; see link/link-reporter.ts. */
+  nextFactsAt = Number.NEGATIVE_INFINITY;
+  tablesPaidAt = Number.NEGATIVE_INFINITY;
+  /** When the work that its QRP messages made is paid off; see frames/qrp.ts. */
+  qrpPaidAt = Number.NEGATIVE_INFINITY;
   /** Before this time a ping that asks for other hosts' pongs is dropped. */
   acceptPingsAfter = Number.NEGATIVE_INFINITY;
   /** Before this time a ping that asks for our neighbours is dropped. */

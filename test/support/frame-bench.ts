@@ -20,6 +20,7 @@ import { CompressionBudget } from '../../services/connections/src/link/compressi
 import { LinkRegistry } from '../../services/connections/src/link/link-registry.ts';
 import { LinkReporter } from '../../services/connections/src/link/link-reporter.ts';
 import { PeerLink, type LinkHost, type LinkRole } from '../../services/connections/src/link/peer-link.ts';
+import { ReadTurns } from '../../services/connections/src/link/read-turns.ts';
 import { PongCache } from '../../services/connections/src/pongs/pong-cache.ts';
 import { MergedFollower } from '../../services/connections/src/tables/merged-follower.ts';
 import { FakeClock } from './fake-clock.ts';
@@ -109,6 +110,9 @@ export class FrameBench implements LinkHost {
   readonly byes = new Map<number, number>();
   readonly closed = new Map<number, string>();
   readonly budget = new CompressionBudget(2 ** 30);
+  /** Share of the credit towards the shard that is in use. */
+  pressure = 0;
+  readonly readTurns = new ReadTurns(() => this.pressure);
   readonly allowPrivate: boolean;
   ultrapeers: string[] = [];
   /** Told of every link that has something to send. */
@@ -245,6 +249,7 @@ export class FrameBench implements LinkHost {
   }
 
   async stop(): Promise<void> {
+    this.readTurns.stop();
     for (const socket of this.#sockets) socket.destroy();
     await this.bus.drain();
   }

@@ -40,6 +40,7 @@ import { LinkRegistry } from './link/link-registry.ts';
 import { LinkReporter } from './link/link-reporter.ts';
 import { outClassOf } from './link/out-queue.ts';
 import { PeerLink, type LinkHost } from './link/peer-link.ts';
+import { ReadTurns } from './link/read-turns.ts';
 import { NodeView } from './node-view.ts';
 import { PongCache } from './pongs/pong-cache.ts';
 import { Surroundings } from './surroundings.ts';
@@ -87,6 +88,7 @@ export class Edge implements LinkHost, DeliverySink {
   readonly links = new LinkRegistry();
   readonly budget: CompressionBudget;
   readonly flushes: FlushScheduler;
+  readonly readTurns = new ReadTurns(() => this.#ingress?.pressure ?? 0);
   readonly userAgent: string;
   readonly startedAtMs: number;
   readonly view: NodeView;
@@ -287,6 +289,7 @@ export class Edge implements LinkHost, DeliverySink {
     this.#merged.stop();
     this.handOver.stop();
     this.flushes.stop();
+    this.readTurns.stop();
     for (const link of [...this.links.all()]) link.destroy('the node stops');
     this.#ingress?.close();
     this.#state.close();

@@ -29,6 +29,12 @@ export function declareMetrics(metrics: Metrics, edge: Edge): void {
     () => edge.hostsRefused,
   );
   metrics.counterFrom('flushes_total', 'Links flushed.', () => edge.flushes.flushes);
+  metrics.gaugeFrom('reads_waiting', 'Links with bytes that wait to be read.', () => edge.readTurns.waiting);
+  metrics.counterFrom(
+    'read_waits_total',
+    'Times that a link had to wait before more of it was read: it sends faster than we work, or shards are behind.',
+    () => edge.readTurns.waits,
+  );
   metrics.counterFrom(
     'handshakes_total',
     'Handshakes by direction and result.',

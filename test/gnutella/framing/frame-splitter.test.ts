@@ -237,6 +237,48 @@ describe('framing: splitter', () => {
     assert.equal(seen, 1);
   });
 
+  it('pauses where the sink says so, and goes on with what was left unread, cut anywhere and at any frame', () => {
+    const all = Buffer.concat(messages);
+    for (let cut = 0; cut <= all.length; cut += 7) {
+      const splitter = new FrameSplitter({ sflag: false });
+      const collector = new Collector();
+      const sink = {
+        frame(bytes: Buffer, start: number, end: number): void {
+          collector.frame(bytes, start, end);
+          splitter.pause();
+        },
+      };
+      let pushes = 0;
+      const chunks = [all.subarray(0, cut), all.subarray(cut)].map((chunk) => Buffer.from(chunk));
+      for (let chunk = chunks.shift(); chunk !== undefined; chunk = chunks.shift()) {
+        const before = collector.frames.length;
+        assert.equal(splitter.push(chunk, sink), undefined);
+        assert.ok(collector.frames.length <= before + 1, 'one frame at a time');
+        if (splitter.unread > 0) chunks.unshift(chunk.subarray(chunk.length - splitter.unread));
+        pushes++;
+      }
+      assert.deepEqual(collector.frames, messages);
+      assert.ok(pushes >= messages.length);
+      assert.equal(splitter.heldBytes, 0);
+    }
+  });
+
+  it('leaves nothing unread when it pauses at the last frame, and nothing once it has stopped', () => {
+    const ping = frame(Descriptor.PING, 0);
+    const splitter = new FrameSplitter({ sflag: false });
+    splitter.push(Buffer.concat([ping, ping]), { frame: () => splitter.pause() });
+    assert.equal(splitter.unread, ping.length);
+    splitter.push(ping, { frame: () => splitter.pause() });
+    assert.equal(splitter.unread, 0);
+    splitter.push(Buffer.concat([ping, ping]), {
+      frame: () => {
+        splitter.pause();
+        splitter.stop();
+      },
+    });
+    assert.equal(splitter.unread, 0);
+  });
+
   it('takes any bytes without throwing, and frames add up to what was pushed', () => {
     fc.assert(
       fc.property(fc.array(fc.uint8Array({ maxLength: 100 }), { maxLength: 20 }), fc.boolean(), (chunks, sflag) => {

@@ -73,6 +73,13 @@ export class Ingress {
     }
   }
 
+  /** Share of the credit in use towards the shard that is furthest behind, 0 … 1 and more. */
+  get pressure(): number {
+    let most = 0;
+    for (const { writer } of this.#shards) most = Math.max(most, writer.pressure());
+    return most;
+  }
+
   close(): void {
     this.#flush();
     for (const shard of this.#shards) shard.writer.close();

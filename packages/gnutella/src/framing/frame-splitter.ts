@@ -43,6 +43,8 @@ export class FrameSplitter {
   #total = 0;
   #fault: FrameFault | undefined;
   #stopped = false;
+  #paused = false;
+  #unread = 0;
   #skipped = 0;
 
   constructor(options: FrameSplitterOptions) {
@@ -60,6 +62,16 @@ export class FrameSplitter {
     return this.#skipped;
   }
 
+  /** Bytes of the chunk pushed last that were left unread because of `pause`: push them again, before all others. */
+  get unread(): number {
+    return this.#unread;
+  }
+
+  /** Called by the sink: the frame that it was handed is the last one of this `push`. */
+  pause(): void {
+    this.#paused = true;
+  }
+
   /** Hands out no frame any more, not even of the chunk being pushed: the link is closing. */
   stop(): void {
     this.#stopped = true;
@@ -72,13 +84,16 @@ export class FrameSplitter {
    * every later call
    */
   push(chunk: Buffer, sink: FrameSink): FrameFault | undefined {
+    this.#paused = false;
+    this.#unread = 0;
     if (this.#stopped) return this.#fault;
     let at = 0;
+    const end = chunk.length;
     if (this.#held > 0) {
       at = this.#complete(chunk, sink);
       if (this.#held > 0 || this.#stopped) return this.#fault;
+      if (this.#paused) return this.#leave(end - at);
     }
-    const end = chunk.length;
     while (end - at >= HEADER_BYTES) {
       const total = this.#measure(chunk, at);
       if (total === 0) return this.#fault;
@@ -89,8 +104,14 @@ export class FrameSplitter {
       this.#deliver(chunk, at, total, sink);
       if (this.#stopped) return this.#fault;
       at += total;
+      if (this.#paused) return this.#leave(end - at);
     }
     if (at < end) this.#hold(chunk, at, 0);
+    return undefined;
+  }
+
+  #leave(bytes: number): undefined {
+    this.#unread = bytes;
     return undefined;
   }
 

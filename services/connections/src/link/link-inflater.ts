@@ -44,6 +44,13 @@ export class LinkInflater {
     if (!this.#stream.write(chunk)) this.#options.onBusy(true);
   }
 
+  /** While paused, nothing is handed on, and no more is inflated than the stream has room for. */
+  setPaused(paused: boolean): void {
+    if (this.#closed || this.#stream.isPaused() === paused) return;
+    if (paused) this.#stream.pause();
+    else this.#stream.resume();
+  }
+
   /** Hands on what waits to be inflated, then calls `done`: the peer's side has ended, and its last words may wait here. */
   finish(done: () => void): void {
     if (this.#closed) return done();

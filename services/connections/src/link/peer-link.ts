@@ -2,7 +2,6 @@ import type { Socket } from 'node:net';
 import {
   describeFrameFault,
   encodeBye,
-  FrameSplitter,
   ipv4FromText,
   QrpReceiver,
   type ByeCodeValue,
@@ -15,8 +14,9 @@ import { emptyLinkRecord, LinkCapability, LinkKind, tableChanges, UNLIMITED_HOPS
 import type { DescribedLink, LinkRecord, TableChange } from '@filbert/contracts';
 import type { CompressionGrant } from './compression-budget.ts';
 import { LinkDeflater } from './link-deflater.ts';
-import { LinkInflater } from './link-inflater.ts';
+import { LinkInput } from './link-input.ts';
 import { OutClass, OutQueue } from './out-queue.ts';
+import type { ReadTurns } from './read-turns.ts';
 
 /** What may wait for one link, bytes (docs/protocol/12 §11). */
 export const LEAF_QUEUE_BYTES = 96 * 1024;
@@ -38,6 +38,8 @@ export interface LinkHost {
   markDirty(link: PeerLink): void;
   /** ms, monotonic; cheap. */
   now(): number;
+  /** Whose bytes are read when. */
+  readonly readTurns: ReadTurns;
   /** What we call ourselves. */
   readonly userAgent: string;
   /** A BYE goes out. */
@@ -141,8 +143,7 @@ export class PeerLink implements FrameSink, DescribedLink {
   blockedSince: number | undefined;
   readonly #socket: Socket;
   readonly #host: LinkHost;
-  readonly #splitter: FrameSplitter;
-  readonly #inflater: LinkInflater | undefined;
+  readonly #input: LinkInput;
   readonly #deflater: LinkDeflater | undefined;
   readonly #compression: CompressionGrant;
   #ending = false;
@@ -170,14 +171,17 @@ export class PeerLink implements FrameSink, DescribedLink {
     this.#compression = options.compression;
     this.lastReceivedAt = options.host.now();
     this.queue = new OutQueue(options.role === 'leaf' ? LEAF_QUEUE_BYTES : ULTRAPEER_QUEUE_BYTES);
-    this.#splitter = new FrameSplitter({ sflag: options.peer.features.has('sflag') });
-    if (options.inflateIn) {
-      this.#inflater = new LinkInflater({
-        onData: (chunk) => this.#receive(chunk),
-        onFault: (reason) => this.bye(400, reason),
-        onBusy: (busy) => (busy ? this.#socket.pause() : this.#socket.resume()),
-      });
-    }
+    this.#input = new LinkInput({
+      socket: options.socket,
+      inflate: options.inflateIn,
+      sflag: options.peer.features.has('sflag'),
+      turns: options.host.readTurns,
+      sink: this,
+      // A BYE is never answered with one.
+      onFault: (fault) =>
+        fault.mayBye ? this.bye(fault.byeCode, describeFrameFault(fault)) : this.destroy(describeFrameFault(fault)),
+      onBroken: (reason) => this.bye(400, reason),
+    });
     if (options.deflateOut) {
       this.#deflater = new LinkDeflater({
         onData: (chunk) => this.#write(chunk),
@@ -193,7 +197,7 @@ export class PeerLink implements FrameSink, DescribedLink {
   }
 
   get deflatesIn(): boolean {
-    return this.#inflater !== undefined;
+    return this.#input.inflates;
   }
 
   get deflatesOut(): boolean {
@@ -258,6 +262,7 @@ export class PeerLink implements FrameSink, DescribedLink {
     if (this.#ending || this.#closed) return;
     this.#ending = true;
     this.#endReason = `BYE ${code}: ${reason}`;
+    this.#input.close();
     this.#host.onBye(this, code);
     if (!this.peer.bye || this.blockedSince !== undefined) {
       this.#socket.destroy();
@@ -278,6 +283,7 @@ export class PeerLink implements FrameSink, DescribedLink {
   destroy(reason: string): void {
     if (!this.#ending) this.#endReason = reason;
     this.#ending = true;
+    this.#input.close();
     this.#socket.destroy();
   }
 
@@ -311,17 +317,7 @@ export class PeerLink implements FrameSink, DescribedLink {
     this.counters.bytesIn += chunk.length;
     if (this.#ending) return;
     this.lastReceivedAt = this.#host.now();
-    if (this.#inflater === undefined) this.#receive(chunk);
-    else this.#inflater.push(chunk);
-  }
-
-  #receive(chunk: Buffer): void {
-    if (this.#ending) return;
-    const fault = this.#splitter.push(chunk, this);
-    if (fault === undefined) return;
-    // A BYE is never answered with one.
-    if (fault.mayBye) this.bye(fault.byeCode, describeFrameFault(fault));
-    else this.destroy(describeFrameFault(fault));
+    this.#input.push(chunk);
   }
 
   #flushDeflated(deflater: LinkDeflater): void {
@@ -343,10 +339,10 @@ export class PeerLink implements FrameSink, DescribedLink {
     return false;
   }
 
-  /** The peer's last words, such as its BYE, may still be in the inflater. */
+  /** The peer's last words, such as its BYE, may still wait to be read. */
   #onSocketClosed(): void {
-    if (this.#inflater === undefined || this.#ending) this.#onClose();
-    else this.#inflater.finish(() => this.#onClose());
+    if (this.#ending) this.#onClose();
+    else this.#input.finish(() => this.#onClose());
   }
 
   #onClose(): void {
@@ -355,7 +351,7 @@ export class PeerLink implements FrameSink, DescribedLink {
     this.#ending = true;
     this.queue.clear();
     this.tables.discard();
-    this.#inflater?.close();
+    this.#input.close();
     this.#deflater?.close();
     this.#compression.release();
     this.#host.onClosed(this, this.#endReason);

@@ -8,6 +8,7 @@ import {
   vendorPayload,
   type RawFrame,
 } from '../support/raw-wire.ts';
+import { waitFor } from '../support/wait-for.ts';
 import { describeOnBothForms } from './support/forms.ts';
 
 const records = [{ index: 7, size: 4096, name: 'quince jelly.txt' }];
@@ -171,6 +172,37 @@ describeOnBothForms('hits and PUSH', (net) => {
       ({ guid }) => guid === other,
       () => target.pingBarrier(),
     );
+  });
+
+  it('a PUSH asked for over HTTP reaches the neighbour, or the way of a hit, and is refused for others', async () => {
+    const { leaf, up1, query } = await asked();
+    const target = await net.leaf();
+    const proxied = async (serventGuid: string, node = '127.0.0.1:7777'): Promise<number> => {
+      const url = `http://${net.node.address}/gnet/push-proxy?guid=${serventGuid}&file=34`;
+      const response = await fetch(url, { headers: { 'x-node': node, connection: 'close' } });
+      await response.arrayBuffer();
+      return response.status;
+    };
+    await net.linked();
+    assert.equal(await proxied(target.serventGuid), 202);
+    const push = await target.next(pushFor(target.serventGuid));
+    assert.deepEqual([push.ttl, push.hops], [1, 0]);
+    const port = Buffer.alloc(2);
+    port.writeUInt16LE(7777);
+    const expected = Buffer.concat([
+      Buffer.from(target.serventGuid, 'hex'),
+      Buffer.of(34, 0, 0, 0),
+      ipv4Bytes('127.0.0.1'),
+      port,
+    ]);
+    assert.deepEqual(push.payload, expected);
+    assert.equal(await proxied(target.serventGuid, '0.0.0.0:7777'), 400);
+    assert.equal(await proxied(randomGuid()), 410);
+    const far = randomGuid();
+    up1.sendHit({ queryGuid: query.guid, serventGuid: far, records });
+    await leaf.nextOf('hit', query.guid);
+    await waitFor('the way to be learned', async () => (await proxied(far)) === 203);
+    await up1.next(pushFor(far));
   });
 
   it('drops a PUSH for an unknown servent, to a port or address that is none, and one seen before', async () => {

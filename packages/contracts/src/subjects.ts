@@ -21,6 +21,8 @@ import {
   MergedTable,
   MergedTableRequest,
   NodeFacts,
+  PushProxyReply,
+  PushProxyRequest,
   StateBatch,
   SummaryPoll,
   TransfersSummary,
@@ -68,6 +70,16 @@ export const allEdgeStates: Topic<StateBatch> = state(`${PREFIX}.edge.*.state`);
 /** Servent GUIDs learned from hits: shards → the shard of that GUID. */
 export function routerLearn(shard: number): Topic<LearnBatch> {
   return learn(`${PREFIX}.router.${shard}.learn`);
+}
+
+/** A PUSH that was asked for over HTTP: transfers → the shard of its servent GUID. */
+export function routerPush(shard: number): RequestTopic<PushProxyRequest, PushProxyReply> {
+  return {
+    name: 'router.push',
+    subject: `${PREFIX}.router.${shard}.push`,
+    request: codecOf(PushProxyRequest),
+    reply: codecOf(PushProxyReply),
+  };
 }
 
 /** Commands to one edge. */

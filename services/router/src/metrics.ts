@@ -1,5 +1,6 @@
 import { type Metrics, type Sample } from '@filbert/kit';
 import { DROP_REASONS } from './counters.ts';
+import { PUSH_PROXY_RESULTS } from './push-proxy.ts';
 import type { Router } from './router.ts';
 import type { RouterShard } from './shard.ts';
 
@@ -44,6 +45,16 @@ export function declareMetrics(metrics: Metrics, routers: readonly Router[]): vo
       { labels: { table: 'query' }, value: sum((shard) => shard.queryRoutes.fullRotations) },
       { labels: { table: 'push' }, value: sum((shard) => shard.pushRoutes.fullRotations) },
     ],
+  );
+  metrics.counterFrom(
+    'push_proxy_requests_total',
+    'PUSHes asked for over HTTP, by what became of them.',
+    { result: PUSH_PROXY_RESULTS },
+    () =>
+      PUSH_PROXY_RESULTS.map((result) => ({
+        labels: { result },
+        value: routers.reduce((total, { pushProxy }) => total + (pushProxy?.results[result] ?? 0), 0),
+      })),
   );
   metrics.counterFrom('candidates_total', 'Links that the filter found.', () =>
     sum((shard) => shard.counters.candidates),

@@ -11,6 +11,7 @@ import {
   packed,
   routerIngress,
   routerLearn,
+  routerPush,
   ShardMap,
   type IngressBatch,
   type Learned,
@@ -18,6 +19,7 @@ import {
 } from '@filbert/contracts';
 import type { Bus, Logger, Subscription } from '@filbert/kit';
 import type { EdgeLinks, Link } from './link-table.ts';
+import { PushProxy } from './push-proxy.ts';
 import { RouterShard } from './shard.ts';
 import { StateFollower } from './state-follower.ts';
 
@@ -54,6 +56,7 @@ export class Router {
   readonly #learned = new Map<number, Learned[]>();
   #shard: RouterShard | undefined;
   #follower: StateFollower | undefined;
+  #proxy: PushProxy | undefined;
   #timer: NodeJS.Timeout | undefined;
   #startedAt = 0;
   #lastTick = 0;
@@ -69,6 +72,10 @@ export class Router {
 
   get shard(): RouterShard | undefined {
     return this.#shard;
+  }
+
+  get pushProxy(): PushProxy | undefined {
+    return this.#proxy;
   }
 
   get number(): number {
@@ -105,8 +112,10 @@ export class Router {
         shard.outbox.remove(edge);
       },
     });
+    const proxy = new PushProxy(shard, now);
     this.#shard = shard;
     this.#follower = follower;
+    this.#proxy = proxy;
     this.#startedAt = now();
     this.#lastTick = now();
     this.#subscriptions.push(
@@ -114,6 +123,11 @@ export class Router {
       this.#bus.subscribe(edgesSummary, (summary) => follower.summary(summary)),
       this.#bus.openReader(routerIngress(number), (batch) => follower.ingress(batch)),
       this.#bus.subscribe(routerLearn(number), ({ learned }) => this.#learn(learned)),
+      this.#bus.respond(routerPush(number), ({ push }) => {
+        const result = proxy.ask(push);
+        shard.outbox.flush();
+        return { result };
+      }),
     );
     if (number === MERGING_SHARD) {
       this.#subscriptions.push(

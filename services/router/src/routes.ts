@@ -11,6 +11,11 @@ export const PUSH_ROUTE_MS = 60 * 60_000;
 /** PUSH message GUIDs of one generation, kept to drop duplicates. */
 export const MAX_SEEN_PUSHES = 24_576;
 const SEEN_PUSH_MS = 7 * 60_000;
+/** Servents of one generation that PUSHes were asked for over HTTP. */
+export const MAX_PROXIED_SERVENTS = 12_288;
+/** PUSHes that one servent gets in this time because somebody asked over HTTP (docs/protocol/08 §3.2). */
+export const MAX_PROXIED_PUSHES = 4;
+export const PROXIED_PUSH_WINDOW_MS = 30_000;
 
 /** Links kept as ways back for one query, the first one first; further ones are not recorded. */
 export const WAYS_PER_QUERY = 4;
@@ -57,6 +62,18 @@ export function createPushRoutes(now: () => number): GuidTable {
 /** GUIDs of PUSH messages seen, each with the link (serial) that it came over. */
 export function createSeenPushes(now: () => number): GuidTable {
   return new GuidTable({ maxEntries: MAX_SEEN_PUSHES, width: 1, generationMs: SEEN_PUSH_MS, now });
+}
+
+/** Columns of a servent that PUSHes were asked for. */
+export const ProxiedColumn = {
+  /** PUSHes since `sinceS`, s of the shard's clock. */
+  count: 0,
+  sinceS: 1,
+};
+
+/** How many PUSHes each servent got lately because somebody asked over HTTP. */
+export function createProxiedPushes(now: () => number): GuidTable {
+  return new GuidTable({ maxEntries: MAX_PROXIED_SERVENTS, width: 2, generationMs: PROXIED_PUSH_WINDOW_MS, now });
 }
 
 /**

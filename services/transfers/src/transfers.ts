@@ -23,6 +23,7 @@ import { GivWaiters } from './giv/giv-waiters.ts';
 import { PushUploads } from './giv/push-uploads.ts';
 import { Bandwidth } from './http/bandwidth.ts';
 import { Intake } from './http/intake.ts';
+import { PushProxyServer } from './http/push-proxy.ts';
 import { UploadServer } from './http/upload-server.ts';
 import { openSqliteJobStore } from './jobs/sqlite-job-store.ts';
 import type { JobStore } from './jobs/job-store.ts';
@@ -103,6 +104,14 @@ export class Transfers {
     this.uploads = new UploadServer({
       library,
       slots: this.slots,
+      pushProxy: new PushProxyServer({
+        bus,
+        facts: () => this.#facts.facts,
+        allowPrivate,
+        isLimited,
+        random: randomBytes,
+        now,
+      }),
       bandwidth: new Bandwidth(options.uploadRate),
       counters,
       shareFolders: options.shareFolders,

@@ -8,7 +8,7 @@ export type Target =
   | { readonly kind: 'index'; readonly index: number; readonly name: string }
   | { readonly kind: 'urn'; readonly sha1: Sha1 }
   | { readonly kind: 'robots' }
-  | { readonly kind: 'push-proxy' }
+  | { readonly kind: 'push-proxy'; readonly parameters: string }
   | { readonly kind: 'unsupported' }
   | { readonly kind: 'unknown' }
   | { readonly kind: 'bad'; readonly reason: 'Bad Path' | 'Bad URI' };
@@ -52,7 +52,9 @@ export function parseTarget(target: string): Target {
   if (bare === '/') return { kind: 'browse' };
   const get = /^\/get\/([^/]*)\/(.*)$/i.exec(path);
   if (get !== null) return indexTarget(get[1] ?? '', get[2] ?? '');
-  if (/^\/(gnutella\/push-?proxy|gnet\/push-proxy)$/i.test(bare)) return { kind: 'push-proxy' };
+  if (/^\/(gnutella\/push-?proxy|gnet\/push-proxy)$/i.test(bare)) {
+    return { kind: 'push-proxy', parameters: query < 0 ? '' : path.slice(query + 1) };
+  }
   const decoded = decodePercent(bare);
   if (decoded === undefined) return { kind: 'bad', reason: 'Bad URI' };
   if (isBadPath(decoded.slice(1))) return { kind: 'bad', reason: 'Bad Path' };
@@ -86,7 +88,7 @@ function isBadPath(path: string): boolean {
 }
 
 /** Percent escapes to bytes, then UTF-8, or Latin-1 where it is none. Undefined for a broken escape. */
-function decodePercent(text: string): string | undefined {
+export function decodePercent(text: string): string | undefined {
   if (/%(?![0-9a-f]{2})/i.test(text)) return undefined;
   const bytes = Buffer.from(
     text.replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(parseInt(hex, 16))),

@@ -8,6 +8,7 @@ import type { Bandwidth } from './bandwidth.ts';
 import { browseBody, browseType, PACKETS_TYPE } from './browse.ts';
 import { resolveRange, type ByteSpan } from './byte-range.ts';
 import type { Connection } from '../network/connection.ts';
+import type { PushProxyServer } from './push-proxy.ts';
 import { parseRequest, type HttpRequest } from './request.ts';
 import { refusal, responseHead, type Answer } from './response.ts';
 import { sendFile, type FileBody } from './send-file.ts';
@@ -33,6 +34,7 @@ const FEATURES = 'X-Features: browse/1.0, queue/0.1, queue/1.0';
 export interface UploadServerOptions {
   readonly library: LibraryLookup;
   readonly slots: UploadSlots;
+  readonly pushProxy: PushProxyServer;
   readonly bandwidth: Bandwidth;
   readonly counters: TransfersCounters;
   /** Folders that files may lie in. */
@@ -170,7 +172,7 @@ export class UploadServer {
           contentType: 'text/plain',
         });
       case 'push-proxy':
-        return this.#answer(session, request, refusal(410, 'Push-Proxy: Servent not connected', 'gone'));
+        return this.#answer(session, request, await this.#proxied(session, target.parameters, request));
       case 'unsupported':
         return this.#answer(session, request, refusal(501, 'Not Implemented', 'not-implemented'));
       case 'unknown':
@@ -287,6 +289,10 @@ export class UploadServer {
     session.nextRequestTimeoutMs = Math.max(this.#requestTimeoutMs, waitS * 1_000 + POLL_GRACE_MS);
     session.errors--;
     return refusal(503, 'Queued', 'busy', { headers: queueHeaders(place), close: queueing === 'none' });
+  }
+
+  #proxied({ connection }: Session, parameters: string, { headers }: HttpRequest): Promise<Answer> {
+    return this.#options.pushProxy.answer(connection.remote, parameters, headers);
   }
 
   async #serveBrowse(session: Session, request: HttpRequest): Promise<boolean> {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { LinkCapability } from '@filbert/contracts';
 import type { Link } from '../../services/router/src/link-table.ts';
 import { ENOUGH_RECORDS, MAX_SEARCHES_PER_LEAF, SEARCH_LIFETIME_MS } from '../../services/router/src/leaf-search.ts';
 import { goneRecord, recordOf } from './links.ts';
@@ -67,6 +68,22 @@ describe('RouterShard: searches for leaves', () => {
     assert.deepEqual(world.pass(20_000), []);
     const late = world.ultrapeer();
     assert.deepEqual(receivers(world.pass(STEP_MS)), [late], 'one that joins while the search goes on');
+  });
+
+  it('router: when all were asked, those that got TTL 2 and take probes are asked once more with TTL 3', () => {
+    const world = new Searching(0);
+    const deaf = world.ultrapeer();
+    const narrow = world.ultrapeer(undefined, { capabilities: LinkCapability.probes, maxTtl: 2 });
+    const open = world.ultrapeer(undefined, { capabilities: LinkCapability.probes });
+    assert.deepEqual(new Set(receivers(world.search())), new Set([deaf, narrow, open]));
+    const later = [world.ultrapeer(undefined, { capabilities: LinkCapability.probes })];
+    assert.deepEqual(receivers(world.pass(STEP_MS)), later, 'one that was not asked comes first');
+    const again = world.pass(STEP_MS);
+    assert.deepEqual(
+      again.map(({ to, ttl, hops }) => [to, ttl, hops]),
+      [[open, 3, 1]],
+    );
+    assert.deepEqual(world.pass(20_000), []);
   });
 
   it('router: ultrapeers whose table matches are asked first, among equals by chance', () => {

@@ -1,3 +1,4 @@
+import { LinkCapability } from '@filbert/contracts';
 import { QueryScanner, tableMatches, HEADER_BYTES } from '@filbert/gnutella';
 import type { GuidTable } from './guid-table.ts';
 import type { Link, LinkTable } from './link-table.ts';
@@ -24,8 +25,8 @@ const OWN_HOPS = 0;
 interface LeafSearch {
   readonly frame: Buffer;
   readonly leaf: Link;
-  /** Serials of ultrapeers asked. */
-  readonly asked: Set<number>;
+  /** TTL that each ultrapeer got, by serial. */
+  readonly asked: Map<number, number>;
   readonly endsAt: number;
   nextAt: number;
   over: boolean;
@@ -33,7 +34,8 @@ interface LeafSearch {
 
 /**
  * Controlled searches on behalf of leaves: a few ultrapeers at once, those whose table matches first, then one more every
- * 2.4 s, until enough came back (docs/protocol/06 §4 in its simplest form).
+ * 2.4 s, until enough came back (docs/protocol/06 §4 in its simplest form). When none is left, those that got less TTL and
+ * take the same query again with more (X-Ext-Probes) get it: else a node with few neighbours would never see further.
  */
 export class LeafSearches {
   readonly #links: LinkTable;
@@ -78,7 +80,7 @@ export class LeafSearches {
     const search: LeafSearch = {
       frame: Buffer.from(bytes.subarray(start, end)),
       leaf,
-      asked: new Set(),
+      asked: new Map(),
       endsAt: now + SEARCH_LIFETIME_MS,
       nextAt: now + STEP_MS,
       over: false,
@@ -126,7 +128,10 @@ export class LeafSearches {
     return handle < 0 || this.#routes.get(handle, QueryColumn.results) >= ENOUGH_RECORDS;
   }
 
-  /** Asks the best ultrapeer not asked yet: one whose table matches before any other, among equals a random one. */
+  /**
+   * Asks the best ultrapeer: one not asked yet before one that got a lower TTL, one whose table matches before any other,
+   * among equals a random one.
+   */
   #askOne(search: LeafSearch, ttl: number): boolean {
     const { frame } = search;
     const hops = search.leaf.isInternal ? OWN_HOPS : LEAF_HOPS;
@@ -135,19 +140,21 @@ export class LeafSearches {
     let best: Link | undefined;
     let bestRank = -1;
     for (const link of this.#links.ultrapeers) {
-      if (search.asked.has(link.serial) || hops >= link.hopsFlow) continue;
+      const before = search.asked.get(link.serial);
+      if (hops >= link.hopsFlow || (before !== undefined && !takesAgain(link, before, ttl))) continue;
       const matches =
         link.table !== undefined &&
         tableMatches(link.table, scanner.wordHashes, scanner.wordCount, scanner.urnHashes, scanner.urnCount);
-      const rank = (matches ? 1 : 0) + this.#random();
+      const rank = (before === undefined ? 2 : 0) + (matches ? 1 : 0) + this.#random();
       if (rank <= bestRank) continue;
       best = link;
       bestRank = rank;
     }
     if (best === undefined) return false;
-    search.asked.add(best.serial);
+    const limited = best.limitTtl(ttl);
+    search.asked.set(best.serial, limited);
     const id = this.#outbox.nextFrameId();
-    const sent = this.#outbox.sendQuery(id, frame, 0, frame.length, best.limitTtl(ttl), hops, best);
+    const sent = this.#outbox.sendQuery(id, frame, 0, frame.length, limited, hops, best);
     if (sent) this.#counters.queryDeliveries++;
     return true;
   }
@@ -169,4 +176,9 @@ export class LeafSearches {
       return;
     }
   }
+}
+
+/** Whether a neighbour that got a query with the TTL `before` takes it once more with `ttl` and sends it further. */
+function takesAgain(link: Link, before: number, ttl: number): boolean {
+  return (link.capabilities & LinkCapability.probes) !== 0 && link.limitTtl(ttl) > before;
 }

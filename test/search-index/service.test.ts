@@ -116,6 +116,7 @@ describe('search-index: service', () => {
     await waitFor('the summary', () => summaries.some(({ files, kib }) => files === 2 && kib === 1));
     const reply = await node.bus.request(libraryLookup, { sha1: sha1Of('content of b'), index: 0 }, { timeoutMs });
     assert.deepEqual([reply.path, reply.size], [join(folder.path, 'share/sub/b.txt'), 12]);
+    assert.equal(reply.shareFolder, join(folder.path, 'share'));
     const page = await node.bus.request(libraryBrowse, { offset: 0 }, { timeoutMs });
     assert.equal(page.nextOffset, 0);
     const decoded = decodeQueryHit(page.frames, HEADER_BYTES, page.frames.length);

@@ -101,12 +101,21 @@ describe('transfers: library over the bus', () => {
     const library = busLibrary(bus);
     assert.deepEqual(await library.bySha1(SHA1), { kind: 'away' });
     assert.equal(await library.browse(0), undefined);
-    const reply = { found: true, index: 4, name: 'x', size: 3, sha1: SHA1, path: '/x', modifiedAtMs: 5 };
+    const reply = {
+      found: true,
+      index: 4,
+      name: 'x',
+      size: 3,
+      sha1: SHA1,
+      path: '/x',
+      modifiedAtMs: 5,
+      shareFolder: '/',
+    };
     bus.respond(libraryLookup, ({ sha1, index }) =>
       index === 4 || sha1.length > 0 ? reply : { ...reply, found: false },
     );
     bus.respond(libraryBrowse, ({ offset }) => ({ frames: new Uint8Array(offset), nextOffset: 0 }));
-    const file = { index: 4, name: 'x', sizeBytes: 3, sha1: SHA1, path: '/x', modifiedAtMs: 5 };
+    const file = { index: 4, name: 'x', sizeBytes: 3, sha1: SHA1, path: '/x', modifiedAtMs: 5, shareFolder: '/' };
     assert.deepEqual(await library.bySha1(SHA1), { kind: 'found', file });
     assert.deepEqual(await library.byIndex(4), { kind: 'found', file });
     assert.deepEqual(await library.byIndex(5), { kind: 'not-shared' });

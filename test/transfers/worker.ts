@@ -43,8 +43,9 @@ export class TestLibrary implements LibraryLookup {
     return this.catalogue({ name, path, sha1, sizeBytes: content.length });
   }
 
-  catalogue(facts: Pick<LibraryFile, 'name' | 'path' | 'sha1' | 'sizeBytes'>): LibraryFile {
-    const file = { ...facts, index: this.files.length + 1, modifiedAtMs: statSync(facts.path).mtimeMs };
+  catalogue(facts: Pick<LibraryFile, 'name' | 'path' | 'sha1' | 'sizeBytes'> & Partial<LibraryFile>): LibraryFile {
+    const { mtimeMs: modifiedAtMs } = statSync(facts.path);
+    const file = { shareFolder: '', ...facts, index: this.files.length + 1, modifiedAtMs };
     this.files.push(file);
     return file;
   }

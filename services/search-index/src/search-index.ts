@@ -103,7 +103,7 @@ export class SearchIndex {
     if (this.#stopped) return;
     this.#edge.start();
     parts.link.start();
-    this.#answer(parts.library);
+    this.#answer(parts);
     parts.library.onChange(() => this.#tellSoon(SUMMARY_DEBOUNCE_MS));
     this.#tellSoon(0);
   }
@@ -172,11 +172,11 @@ export class SearchIndex {
     return { catalogue, library, shares, pool, watcher, scanner, link, searches };
   }
 
-  #answer(library: Library): void {
+  #answer({ library, shares }: Parts): void {
     const { bus } = this.#options;
     this.#subscriptions.push(
       bus.subscribe(transfersSummary, (summary) => this.#address.setTransfers(summary)),
-      bus.respond(libraryLookup, (request) => lookUp(library, request)),
+      bus.respond(libraryLookup, (request) => lookUp(library, request, (path) => shares.folderOf(path))),
       bus.respond(libraryBrowse, (request) => {
         const source = this.#address.source();
         return source && browsePage(library, request.offset, source, randomMessageGuid(randomBytes));

@@ -15,6 +15,8 @@ export interface LibraryFile {
   /** Absolute. */
   readonly path: string;
   readonly modifiedAtMs: number;
+  /** The share folder that it lies in, as the catalogue says; empty where it says none. */
+  readonly shareFolder: string;
 }
 
 /** `away`: nobody answers for the library, so it is not known whether the file is shared. */
@@ -35,8 +37,9 @@ export function busLibrary(bus: Bus): LibraryLookup {
     try {
       const reply = await bus.request(libraryLookup, { sha1, index }, { timeoutMs: LOOKUP_TIMEOUT_MS });
       if (!reply.found || reply.sha1.length !== SHA1_BYTES) return { kind: 'not-shared' };
-      const { name, path, size, modifiedAtMs } = reply;
-      const file = { index: reply.index, name, sizeBytes: size, sha1: asSha1(reply.sha1), path, modifiedAtMs };
+      const { name, path, size, modifiedAtMs, shareFolder } = reply;
+      const sha1OfFile = asSha1(reply.sha1);
+      const file = { index: reply.index, name, sizeBytes: size, sha1: sha1OfFile, path, modifiedAtMs, shareFolder };
       return { kind: 'found', file };
     } catch (error) {
       // Silence of those that answer means that none of them has it.

@@ -76,10 +76,12 @@ describe('search-index: browse', () => {
       sha1: file?.sha1,
       path: '/music/a.mp3',
       modifiedAtMs: 1_700_000_000_000.25,
+      shareFolder: '/music',
     };
-    assert.deepEqual(lookUp(opened.library, { sha1: sha1Of('/music/a.mp3'), index: 0 }), expected);
-    assert.deepEqual(lookUp(opened.library, { sha1: none, index: file?.index ?? 0 }), expected);
-    assert.equal(lookUp(opened.library, { sha1: sha1Of('other'), index: file?.index ?? 0 }), undefined);
-    assert.equal(lookUp(opened.library, { sha1: none, index: 0 }), undefined);
+    const folderOf = (): string => '/music';
+    assert.deepEqual(lookUp(opened.library, { sha1: sha1Of('/music/a.mp3'), index: 0 }, folderOf), expected);
+    assert.deepEqual(lookUp(opened.library, { sha1: none, index: file?.index ?? 0 }, folderOf), expected);
+    assert.equal(lookUp(opened.library, { sha1: sha1Of('other'), index: file?.index ?? 0 }, folderOf), undefined);
+    assert.equal(lookUp(opened.library, { sha1: none, index: 0 }, folderOf), undefined);
   });
 });

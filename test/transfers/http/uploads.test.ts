@@ -214,6 +214,24 @@ describe('transfers: uploads', () => {
       }
     });
 
+    it('serves a file of a folder that was added since the start, and nothing that a link there leads to', async () => {
+      const library = new TestLibrary();
+      const added = temporaryFolder();
+      const path = join(added, 'inside');
+      writeFileSync(path, 'inside');
+      const secret = join(temporaryFolder(), 'secret');
+      writeFileSync(secret, 'inside');
+      const link = join(added, 'link');
+      symlinkSync(secret, link);
+      const worker = await startWorker({ testLibrary: library });
+      const { sha1 } = library.add('same', Buffer.from('inside'));
+      const facts = { name: 'x', sha1, sizeBytes: 6, shareFolder: added };
+      const inside = library.catalogue({ ...facts, path });
+      const outside = library.catalogue({ ...facts, path: link });
+      assert.equal((await get(worker, `/get/${inside.index}/x`)).status, 200);
+      assert.equal((await get(worker, `/get/${outside.index}/x`)).status, 404);
+    });
+
     it('answers 503 with Retry-After while the library does not answer', async () => {
       const { worker, urn } = await sharing();
       worker.library.away = true;

@@ -28,8 +28,15 @@ export function filesAfter(library: Library, index: number, most: number): reado
   return files.slice(first, first + most);
 }
 
-/** Answers transfers: a file by hash or index; undefined where this shard does not have it, so that another may answer. */
-export function lookUp(library: Library, request: LibraryLookupRequest): LibraryLookupReply | undefined {
+/**
+ * Answers transfers: a file by hash or index; undefined where this shard does not have it, so that another may answer.
+ * @param folderOf the share folder that a path lies in
+ */
+export function lookUp(
+  library: Library,
+  request: LibraryLookupRequest,
+  folderOf: (path: string) => string | undefined,
+): LibraryLookupReply | undefined {
   const file = request.sha1.length > 0 ? library.bySha1(request.sha1) : library.byIndex(request.index);
   if (file === undefined) return undefined;
   return {
@@ -40,6 +47,7 @@ export function lookUp(library: Library, request: LibraryLookupRequest): Library
     sha1: file.sha1,
     path: file.path,
     modifiedAtMs: file.modifiedMs,
+    shareFolder: folderOf(file.path) ?? '',
   };
 }
 

@@ -64,9 +64,13 @@ export class ShareFolders {
 
   /** Whether a real path lies in a folder that is shared, and not in the data folder. */
   holds(path: string): boolean {
-    return (
-      !this.isOwnData(path) && this.#shares.some(({ realPath }) => realPath !== undefined && isWithin(path, realPath))
-    );
+    return this.folderOf(path) !== undefined;
+  }
+
+  /** The folder that is shared and holds this real path, without symbolic links; undefined where none does now. */
+  folderOf(path: string): string | undefined {
+    if (this.isOwnData(path)) return undefined;
+    return this.#shares.find(({ realPath }) => realPath !== undefined && isWithin(path, realPath))?.realPath;
   }
 
   /** Whether a real path is the node's data folder or lies in it, and not in a folder there that is shared by name. */

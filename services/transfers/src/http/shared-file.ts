@@ -14,12 +14,14 @@ export type OpenedFile =
 /**
  * Opens a catalogued file for reading, if it is still what was hashed and really lies in a share folder: links that lead
  * out are not followed, and what is no regular file is not opened.
+ * @param shareFolders those of the configuration; others are shared by a call, and only the catalogue knows them
  */
 export async function openSharedFile(file: LibraryFile, shareFolders: readonly string[]): Promise<OpenedFile> {
   let handle: FileHandle | undefined;
   try {
     const path = await realpath(file.path);
-    if (!(await isInside(path, shareFolders))) return { kind: 'outside' };
+    const added = file.shareFolder === '' ? [] : [file.shareFolder];
+    if (!(await isInside(path, [...shareFolders, ...added]))) return { kind: 'outside' };
     // Without O_NONBLOCK, opening a pipe would wait for its writer.
     handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     const stat = await handle.stat();

@@ -19,6 +19,16 @@ export function statFields(pid: number): string[] | undefined {
   }
 }
 
+/** The most memory that a process had resident since it started, in bytes; 0 when there is no such process. */
+export function peakResidentBytes(pid: number): number {
+  try {
+    const text = readFileSync(`/proc/${pid}/status`, 'utf8');
+    return Number(/^VmHWM:\s+(\d+) kB$/m.exec(text)?.[1] ?? 0) * 1024;
+  } catch {
+    return 0;
+  }
+}
+
 /** The command name of a process, at most 15 bytes; empty when there is no such process. */
 export function commandName(pid: number): string {
   try {

@@ -19,10 +19,17 @@ module.exports = {
     },
     {
       name: 'gnutella-is-sans-io',
-      comment: 'The protocol takes bytes and gives values: of Node it uses zlib and crypto, of npm nothing.',
+      comment: 'The protocol takes bytes and gives values: of Node it uses zlib and crypto, of npm pako alone.',
       severity: 'error',
       from: { path: '^packages/gnutella/' },
-      to: { pathNot: '^packages/gnutella/|^(node:)?(zlib|crypto)$' },
+      to: { pathNot: '^packages/gnutella/|^(node:)?(zlib|crypto)$|^node_modules/pako/' },
+    },
+    {
+      name: 'pako-inflates-patches-only',
+      comment: "Everything else has Node's zlib, which is faster; see docs/architecture.md, Deviations.",
+      severity: 'error',
+      from: { pathNot: '^packages/gnutella/src/qrp/patch-inflater\\.ts$' },
+      to: { path: '^node_modules/pako/' },
     },
     {
       name: 'kit-knows-nothing-of-gnutella',

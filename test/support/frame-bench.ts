@@ -14,6 +14,7 @@ import { createInProcessBus } from '@filbert/kit';
 import { EdgeCounters } from '../../services/connections/src/counters.ts';
 import { dispatchFrame } from '../../services/connections/src/frames/dispatch.ts';
 import type { EdgeContext } from '../../services/connections/src/frames/edge-context.ts';
+import { HalfPatches } from '../../services/connections/src/frames/half-patches.ts';
 import { HostReporter } from '../../services/connections/src/host-reporter.ts';
 import { Ingress, StateStream } from '@filbert/contracts';
 import { CompressionBudget } from '../../services/connections/src/link/compression-budget.ts';
@@ -102,6 +103,7 @@ export class FrameBench implements LinkHost {
   readonly bus = createInProcessBus();
   readonly links = new LinkRegistry();
   readonly counters = new EdgeCounters();
+  readonly halfPatches: HalfPatches;
   readonly context: EdgeContext;
   readonly routed: RoutedFrame[] = [];
   readonly state: StateBatch[] = [];
@@ -124,8 +126,9 @@ export class FrameBench implements LinkHost {
   readonly #sockets: Socket[] = [];
   readonly #flushing = new Set<PeerLink>();
 
-  constructor(options: { readonly allowPrivate?: boolean } = {}) {
+  constructor(options: { readonly allowPrivate?: boolean; readonly maxHalfPatchBytes?: number } = {}) {
     this.allowPrivate = options.allowPrivate ?? true;
+    this.halfPatches = new HalfPatches(options.maxHalfPatchBytes);
     const { bus } = this;
     const now = (): number => this.clock.monotonic();
     // Time zero would make "long ago" negative.
@@ -141,6 +144,7 @@ export class FrameBench implements LinkHost {
       pongs: new PongCache(now, () => 0),
       hosts: this.#reporter,
       merged: new MergedFollower({ bus, edgeId: EDGE_ID, now }),
+      halfPatches: this.halfPatches,
       counters: this.counters,
       allowPrivate: this.allowPrivate,
       facts: () => this.facts,
@@ -170,6 +174,7 @@ export class FrameBench implements LinkHost {
 
   onClosed(link: PeerLink, reason: string): void {
     this.links.remove(link);
+    this.halfPatches.finished(link);
     this.closed.set(link.number, reason);
   }
 

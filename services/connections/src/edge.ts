@@ -30,6 +30,7 @@ import { Doorkeeper, type Newcomer } from './doorkeeper.ts';
 import { FlushScheduler } from './flush-scheduler.ts';
 import { dispatchFrame } from './frames/dispatch.ts';
 import type { EdgeContext } from './frames/edge-context.ts';
+import { HalfPatches } from './frames/half-patches.ts';
 import { expireResets } from './frames/qrp.ts';
 import { greet } from './frames/greeting.ts';
 import { HandOver } from './hand-over.ts';
@@ -93,6 +94,7 @@ export class Edge implements LinkHost, DeliverySink {
   readonly startedAtMs: number;
   readonly view: NodeView;
   readonly handOver: HandOver;
+  readonly halfPatches = new HalfPatches();
   readonly #options: EdgeOptions;
   readonly #wallClock: () => number;
   readonly #bus: Bus;
@@ -242,6 +244,7 @@ export class Edge implements LinkHost, DeliverySink {
       pongs: this.#pongs,
       hosts: this.#hosts,
       merged: this.#merged,
+      halfPatches: this.halfPatches,
       counters: this.counters,
       allowPrivate: this.#options.allowPrivate,
       facts: () => this.view.facts ?? facts,
@@ -340,6 +343,7 @@ export class Edge implements LinkHost, DeliverySink {
     this.#merged.remove(link);
     this.#pongs.forget(link);
     this.#reporter.forget(link);
+    this.halfPatches.finished(link);
     this.#state.gone(link.number);
     this.counters.linksClosed++;
     const { closedLinks } = this.counters;

@@ -1,6 +1,7 @@
 import type { Metrics } from '@filbert/kit';
 import { CONNECTION_REFUSALS, FRAME_DROP_REASONS, HANDSHAKE_RESULTS } from './counters.ts';
 import type { Edge } from './edge.ts';
+import { HALF_PATCH_DROP_REASONS } from './frames/half-patches.ts';
 import { HAND_OVER_RESULTS } from './hand-over.ts';
 import { OUT_CLASS_NAMES } from './link/out-queue.ts';
 
@@ -56,6 +57,17 @@ export function declareMetrics(metrics: Metrics, edge: Edge): void {
     'Frames from peers that went no further, by reason.',
     { reason: FRAME_DROP_REASONS },
     () => FRAME_DROP_REASONS.map((reason) => ({ labels: { reason }, value: counters.framesDropped[reason] })),
+  );
+  metrics.gaugeFrom(
+    'half_patch_bytes',
+    'Memory held for tables that come in several patches.',
+    () => edge.halfPatches.bytes,
+  );
+  metrics.counterFrom(
+    'half_patches_dropped_total',
+    'Tables in several patches that were forgotten before the last one, by reason.',
+    { reason: HALF_PATCH_DROP_REASONS },
+    () => HALF_PATCH_DROP_REASONS.map((reason) => ({ labels: { reason }, value: edge.halfPatches.dropped[reason] })),
   );
   metrics.counterFrom(
     'ingress_frames_total',

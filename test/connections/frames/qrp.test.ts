@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { deflateSync } from 'node:zlib';
-import { applyDifference, type SlotSet } from '@filbert/gnutella';
+import { applyDifference, PATCH_INFLATER_BYTES, type SlotSet } from '@filbert/gnutella';
 import { unpackUint32 } from '@filbert/contracts';
 import {
   expireResets,
@@ -15,6 +15,7 @@ import type { PeerLink } from '../../../services/connections/src/link/peer-link.
 import { FrameBench } from '../../support/frame-bench.ts';
 import { patchPayloads, resetPayload, type RawPatchForm } from '../../support/raw-table.ts';
 import { RAW_DESCRIPTOR } from '../../support/raw-wire.ts';
+import { waitFor } from '../../support/wait-for.ts';
 
 describe('connections QRP', () => {
   let bench: FrameBench;
@@ -151,9 +152,69 @@ describe('connections QRP', () => {
     assert.ok(link.tables.receiving);
     wait(1);
     assert.ok(!link.tables.receiving);
+    assert.deepEqual([bench.halfPatches.bytes, bench.halfPatches.dropped], [0, { stalled: 1, memory: 0 }]);
     patch([9]);
     await follow();
     assert.deepEqual(slots(), [1, 2, 3, 9], 'the table before it is the base of the next');
+  });
+
+  describe('patches under way on many links', () => {
+    const [first, second, third] = patchPayloads(10, [1, 2], [], { slices: 3 });
+    const each = 2 ** 10 / 8 + PATCH_INFLATER_BYTES;
+
+    async function links(count: number): Promise<PeerLink[]> {
+      const made = [];
+      for (let i = 0; i < count; i++) made.push((await bench.add('leaf')).link);
+      for (const one of made) qrp(resetPayload(1024, 2), one);
+      return made;
+    }
+
+    it('are counted as long as they last: to the last slice, a RESET, a fault or the end of the link', async () => {
+      assert.ok(first && second && third);
+      const [whole, reset, faulty, gone] = await links(4);
+      assert.ok(whole && reset && faulty && gone);
+      for (const one of [whole, reset, faulty, gone]) qrp(first, one);
+      for (const one of [whole, reset, faulty, gone]) qrp(second, one);
+      assert.equal(bench.halfPatches.bytes, 4 * each);
+      qrp(third, whole);
+      assert.equal(bench.halfPatches.bytes, 3 * each);
+      qrp(resetPayload(1024, 2), reset);
+      assert.equal(bench.halfPatches.bytes, 2 * each);
+      qrp(first, faulty);
+      assert.equal(bench.byes.get(faulty.number), 413);
+      assert.equal(bench.halfPatches.bytes, each);
+      gone.destroy('test');
+      await waitFor('the link to close', () => bench.closed.has(gone.number));
+      assert.equal(bench.halfPatches.bytes, 0);
+      assert.deepEqual(bench.halfPatches.dropped, { stalled: 0, memory: 0 });
+    });
+
+    it('that take too much together make the one without a slice for longest end, and no other', async () => {
+      await bench.stop();
+      bench = new FrameBench({ maxHalfPatchBytes: 3 * each });
+      assert.ok(first && second && third);
+      const [a, b, c, d] = await links(4);
+      assert.ok(a && b && c && d);
+      for (const one of [a, b, c]) qrp(first, one);
+      qrp(second, a);
+      qrp(first, d);
+      assert.deepEqual(
+        [a, b, c, d].map((one) => one.tables.receiving),
+        [true, false, true, true],
+      );
+      assert.deepEqual([bench.halfPatches.bytes, bench.halfPatches.dropped.memory], [3 * each, 1]);
+      qrp(second, b);
+      assert.equal(bench.byes.get(b.number), 413, 'its sequence is not known any more');
+      for (const [one, rest] of [
+        [a, [third]],
+        [c, [second, third]],
+        [d, [second, third]],
+      ] as const) {
+        for (const slice of rest) qrp(slice, one);
+        assert.equal(one.table?.count, 2);
+      }
+      assert.equal(bench.halfPatches.bytes, 0);
+    });
   });
 
   describe('faults end the link with BYE 413', () => {

@@ -127,10 +127,14 @@ describe("LimeWire's query routing values", () => {
     assert.equal(receiver.receive(reset).kind, 'reset');
     const update = receiver.receive(patchPayload(1, 1, 0, 1, Buffer.alloc(32)));
     assert.ok(update.kind === 'updated' && update.table.bits === 8);
-    // PATCH 1 of 255, deflate, 2 bits: the next slice must say the same.
-    assert.equal(receiver.receive(patch).kind, 'partial');
-    assert.equal(receiver.receive(patchPayload(2, 255, 1, 2, Buffer.alloc(1))).kind, 'partial');
-    assert.equal(receiver.receive(patchPayload(3, 255, 1, 4, Buffer.alloc(1))).kind, 'fault');
+    // PATCH 1 of 255, deflate, 2 bits, with data that is no zlib stream: that is the only thing wrong with it.
+    const untouched = { kind: 'fault', reason: 'QRP patch cannot be inflated' };
+    assert.deepEqual(receiver.receive(patch), untouched);
+    receiver.receive(reset);
+    const zlib = deflateSync(Buffer.alloc(64));
+    assert.equal(receiver.receive(Buffer.concat([patch.subarray(0, 5), zlib.subarray(0, 2)])).kind, 'partial');
+    assert.equal(receiver.receive(patchPayload(2, 255, 1, 2, zlib.subarray(2, 3))).kind, 'partial');
+    assert.equal(receiver.receive(patchPayload(3, 255, 1, 4, zlib.subarray(3, 4))).kind, 'fault');
   });
 
   it('fill tables with as many entries and find the same words (1024 slots for 1000)', () => {

@@ -2,6 +2,7 @@ export { canonicalText, canonicalWords } from './canonical-text.ts';
 export { fullTablePassPercent } from './leaf-filter.ts';
 export { tableForHashes, tableForNames } from './names-table.ts';
 export { encodePatches, encodeReset, type PatchOptions } from './patch-encoder.ts';
+export { PATCH_INFLATER_BYTES } from './patch-inflater.ts';
 export {
   DEFAULT_MAX_TABLE_BITS,
   MAX_COMPRESSED_PATCH_BYTES,

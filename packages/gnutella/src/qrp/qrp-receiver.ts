@@ -1,6 +1,6 @@
-import { constants, inflateSync } from 'node:zlib';
 import { GnutellaError } from '../errors.ts';
 import { type EntryBits, isEntryBits, patchDataBytes, PatchDecoder } from './patch-decoder.ts';
+import { inflatePatch, PATCH_INFLATER_BYTES, PatchInflater, type InflateVerdict } from './patch-inflater.ts';
 import {
   Compressor,
   MIN_PATCH_BYTES,
@@ -11,15 +11,12 @@ import {
 } from './qrp-layout.ts';
 import { MAX_TABLE_BITS, SlotSet } from './slot-set.ts';
 
-/** Compressed bytes of one patch sequence that are held at most (docs/protocol/12-quirks-and-abuse.md §7). */
+/** Compressed bytes of one patch sequence (docs/protocol/12-quirks-and-abuse.md §7). */
 export const MAX_COMPRESSED_PATCH_BYTES = 2 * 1024 * 1024;
 /** Larger tables than 2^21 slots are kept shrunk to this (docs/protocol/05-qrp.md §3). */
 export const DEFAULT_MAX_TABLE_BITS = 21;
 /** Compressed data may exceed the plain data by an eighth and this, for senders that compress without gain. */
 const COMPRESSION_SLACK_BYTES = 1024;
-const FIRST_HELD_BYTES = 2048;
-const INFLATE_CHUNK_BYTES = 64 * 1024;
-const MIN_INFLATE_CHUNK_BYTES = 64;
 
 /** Why a message was dropped: to be counted against the peer. */
 export type QrpIgnoredReason = 'empty message' | 'bad RESET length' | 'short PATCH' | 'unknown variant';
@@ -66,18 +63,18 @@ interface Sequence {
   readonly compressor: number;
   readonly entryBits: EntryBits;
   readonly decoder: PatchDecoder;
+  /** Of a compressed sequence in several slices. */
+  readonly inflater: PatchInflater | undefined;
   next: number;
-  /** Compressed slices so far, in the first `heldBytes` bytes. */
-  held: Uint8Array;
-  heldBytes: number;
+  compressedBytes: number;
 }
 
 /**
  * The receiving side of QRP on one link: takes payloads of function 0x30 and gives tables (docs/protocol/05-qrp.md
  * §2 and §3). Never throws on what a peer sends. After a fault everything is forgotten but a RESET starts anew.
  *
- * Plain patches are applied as they come. Node has no public synchronous streaming inflate, so compressed slices are
- * collected within `MAX_COMPRESSED_PATCH_BYTES` and inflated once, at the end, into at most the exact size of the table.
+ * Slices are inflated and applied as they come, so that no more is held than the table and the window of the stream, and
+ * a fault is found in the slice that it is in.
  */
 export class QrpReceiver {
   readonly #maxBits: number;
@@ -111,7 +108,9 @@ export class QrpReceiver {
   /** Memory held for the sequence under way, in bytes. */
   get heldBytes(): number {
     const sequence = this.#sequence;
-    return sequence === undefined ? 0 : sequence.held.byteLength + sequence.decoder.heldBytes;
+    return sequence === undefined
+      ? 0
+      : sequence.decoder.heldBytes + (sequence.inflater === undefined ? 0 : PATCH_INFLATER_BYTES);
   }
 
   /** Forgets the sequence under way; the table before it stays the base of the next one. */
@@ -168,7 +167,8 @@ export class QrpReceiver {
         return this.#fault('Invalid QRP compressor');
       }
       const decoder = new PatchDecoder(bits, entryBits, this.#table);
-      sequence = { size, compressor, entryBits, decoder, next: 1, held: new Uint8Array(0), heldBytes: 0 };
+      const inflater = compressor === Compressor.ZLIB && size > 1 ? new PatchInflater(decoder) : undefined;
+      sequence = { size, compressor, entryBits, decoder, inflater, next: 1, compressedBytes: 0 };
       this.#sequence = sequence;
     } else if (size !== sequence.size || compressor !== sequence.compressor || entryBits !== sequence.entryBits) {
       return this.#fault('Changed QRP sequence');
@@ -180,12 +180,8 @@ export class QrpReceiver {
     if (sequence.compressor === Compressor.NONE) {
       if (!sequence.decoder.write(data)) return this.#fault('QRP patch overflowed');
     } else {
-      const plainBytes = patchDataBytes(bits, sequence.entryBits);
-      if (!hold(sequence, data, plainBytes)) return this.#fault('Compressed QRP patch too large');
-      if (last) {
-        const fault = inflateInto(sequence, sequence.heldBytes - data.length, plainBytes);
-        if (fault !== undefined) return this.#fault(fault);
-      }
+      const fault = inflate(sequence, data, patchDataBytes(bits, sequence.entryBits), last);
+      if (fault !== undefined) return this.#fault(fault);
     }
     if (!last) return PARTIAL_EVENT;
 
@@ -197,47 +193,24 @@ export class QrpReceiver {
   }
 }
 
-/** Appends a compressed slice; false when that would exceed the bound. */
-function hold(sequence: Sequence, data: Uint8Array, plainBytes: number): boolean {
+/** Inflates and applies a slice; gives the fault if that cannot be done. */
+function inflate(sequence: Sequence, slice: Uint8Array, plainBytes: number, last: boolean): QrpFaultReason | undefined {
   const bound = Math.min(MAX_COMPRESSED_PATCH_BYTES, plainBytes + (plainBytes >>> 3) + COMPRESSION_SLACK_BYTES);
-  const total = sequence.heldBytes + data.length;
-  if (total > bound) return false;
-  if (total > sequence.held.length) {
-    const grown = new Uint8Array(Math.min(bound, Math.max(total, 2 * sequence.held.length, FIRST_HELD_BYTES)));
-    grown.set(sequence.held.subarray(0, sequence.heldBytes));
-    sequence.held = grown;
+  sequence.compressedBytes += slice.length;
+  if (sequence.compressedBytes > bound) return 'Compressed QRP patch too large';
+  const verdict: InflateVerdict =
+    sequence.inflater === undefined
+      ? inflatePatch(slice, plainBytes, sequence.decoder)
+      : sequence.inflater.write(slice);
+  switch (verdict) {
+    case 'more':
+      return undefined;
+    case 'end':
+      // A stream that ends before the last slice is malformed.
+      return last ? undefined : 'QRP patch cannot be inflated';
+    case 'overflow':
+      return 'QRP patch overflowed';
+    case 'corrupt':
+      return 'QRP patch cannot be inflated';
   }
-  sequence.held.set(data, sequence.heldBytes);
-  sequence.heldBytes = total;
-  return true;
-}
-
-/**
- * Inflates what is held and applies it; gives the fault if that cannot be done.
- * @param lastSliceStart where the last slice begins: a stream that ends before it is malformed
- */
-function inflateInto(sequence: Sequence, lastSliceStart: number, plainBytes: number): QrpFaultReason | undefined {
-  let plain: Uint8Array;
-  let consumedBytes: number;
-  try {
-    const result: unknown = inflateSync(sequence.held.subarray(0, sequence.heldBytes), {
-      maxOutputLength: plainBytes,
-      chunkSize: Math.max(MIN_INFLATE_CHUNK_BYTES, Math.min(INFLATE_CHUNK_BYTES, plainBytes)),
-      // A stream that gives every entry but lacks its trailer is taken, as gtk-gnutella does.
-      finishFlush: constants.Z_SYNC_FLUSH,
-      info: true,
-    });
-    ({ plain, consumedBytes } = inflateResult(result));
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    return code === 'ERR_BUFFER_TOO_LARGE' ? 'QRP patch overflowed' : 'QRP patch cannot be inflated';
-  }
-  if (consumedBytes <= lastSliceStart) return 'QRP patch cannot be inflated';
-  return sequence.decoder.write(plain) ? undefined : 'QRP patch overflowed';
-}
-
-/** With `info`, zlib gives the engine beside the output; the type declarations do not know. */
-function inflateResult(result: unknown): { plain: Uint8Array; consumedBytes: number } {
-  const { buffer, engine } = result as { buffer: Uint8Array; engine: { bytesWritten: number } };
-  return { plain: buffer, consumedBytes: engine.bytesWritten };
 }

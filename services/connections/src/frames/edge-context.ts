@@ -2,6 +2,7 @@ import type { Ingress, NodeFacts } from '@filbert/contracts';
 import type { PeerAddress } from '@filbert/gnutella';
 import type { EdgeCounters, FrameDropReason } from '../counters.ts';
 import type { HostReporter } from '../host-reporter.ts';
+import type { HalfPatches } from './half-patches.ts';
 import type { LinkReporter } from '../link/link-reporter.ts';
 import type { LinkRegistry } from '../link/link-registry.ts';
 import type { PeerLink } from '../link/peer-link.ts';
@@ -16,6 +17,7 @@ export interface EdgeContext {
   readonly pongs: PongCache;
   readonly hosts: HostReporter;
   readonly merged: MergedFollower;
+  readonly halfPatches: HalfPatches;
   readonly counters: EdgeCounters;
   readonly allowPrivate: boolean;
   readonly facts: () => NodeFacts;

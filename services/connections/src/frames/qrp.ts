@@ -28,6 +28,7 @@ export function handleQrp(context: EdgeContext, link: PeerLink, bytes: Buffer, s
     return;
   }
   const event = link.tables.receive(bytes.subarray(start + HEADER_BYTES, end));
+  if (event.kind !== 'partial' && !link.tables.receiving) context.halfPatches.finished(link);
   switch (event.kind) {
     case 'reset':
       link.resetAt ??= context.now();
@@ -35,6 +36,7 @@ export function handleQrp(context: EdgeContext, link: PeerLink, bytes: Buffer, s
       return;
     case 'partial':
       link.halfPatchAt = context.now();
+      context.halfPatches.progressed(link);
       return;
     case 'updated':
       link.resetAt = undefined;
@@ -56,8 +58,7 @@ export function expireResets(context: EdgeContext): void {
   const now = context.now();
   for (const link of context.links.all()) {
     if (link.halfPatchAt !== undefined && now - link.halfPatchAt >= HALF_PATCH_MS) {
-      link.halfPatchAt = undefined;
-      link.tables.discard();
+      context.halfPatches.drop(link, 'stalled');
     }
     if (link.resetAt === undefined || now - link.resetAt < RESET_GRACE_MS) continue;
     link.resetAt = undefined;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { guidFromHex, guidToHex, HEADER_BYTES } from '@filbert/gnutella';
 import { LinkKind } from '@filbert/contracts';
 import type { Link } from '../../services/router/src/link-table.ts';
-import { MAX_RECORDS_PER_QUERY } from '../../services/router/src/shard.ts';
+import { MAX_RECORDS_PER_QUERY } from '../../services/router/src/hit-quota.ts';
 import { QUERY_ROUTE_MS, WAYS_PER_QUERY } from '../../services/router/src/routes.ts';
 import { goneRecord } from './links.ts';
 import { guid, hit, names, payloadOf, query, receivers, ShardWorld } from './shard-world.ts';

@@ -181,18 +181,24 @@ export interface HitOptions {
   readonly hops?: number;
   readonly servent?: Uint8Array;
   readonly records?: number;
+  /** Length of each record's name. */
+  readonly nameBytes?: number;
 }
 
 /** A QUERY HIT to query `id`: TTL 3, one record of servent 500 unless told. */
 export function hit(options: HitOptions = {}): Uint8Array {
-  const { id = 1, ttl = 3, hops = 0, servent = guid(500), records = 1 } = options;
+  const { id = 1, ttl = 3, hops = 0, servent = guid(500), records = 1, nameBytes = 2 } = options;
   return encodeQueryHit(
     { guid: guid(id), ttl, hops },
     {
       port: 6346,
       ip: 0xc0000201,
       speed: 1_000,
-      records: Array.from({ length: records }, (_, i) => ({ index: i + 1, sizeBytes: 10, name: `f${i}` })),
+      records: Array.from({ length: records }, (_, i) => ({
+        index: i + 1,
+        sizeBytes: 10,
+        name: `f${i}`.padEnd(nameBytes, 'x'),
+      })),
       trailer: { vendor: 'TEST' },
       serventGuid: servent,
     },

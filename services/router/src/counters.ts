@@ -9,6 +9,7 @@ export const DROP_REASONS = [
   'route-unknown',
   'route-lost',
   'results-enough',
+  'hit-bytes-enough',
   'servent-guid-refused',
   'shed-query',
   'egress-no-credit',

@@ -30,6 +30,8 @@ export const QueryColumn = {
   extensions: WAYS_PER_QUERY + 2,
   /** The highest TTL that came over each way, one byte a way. */
   wayTtls: WAYS_PER_QUERY + 3,
+  /** Bytes of hits routed back. */
+  hitBytes: WAYS_PER_QUERY + 4,
 };
 
 /** Columns of a servent's route. */
@@ -39,11 +41,11 @@ export const ServentColumn = {
   taughtAt: WAYS_PER_SERVENT,
 };
 
-/** Routes of queries by message GUID: ways back (link serials), records routed, TTLs seen, extensions sent on. */
+/** Routes of queries by message GUID: ways back (link serials), records and bytes routed, TTLs seen, extensions sent on. */
 export function createQueryRoutes(now: () => number): GuidTable {
   return new GuidTable({
     maxEntries: MAX_QUERY_ROUTES,
-    width: WAYS_PER_QUERY + 4,
+    width: WAYS_PER_QUERY + 5,
     generationMs: QUERY_ROUTE_MS,
     now,
   });

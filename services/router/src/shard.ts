@@ -15,6 +15,7 @@ import {
 import { LinkCapability, LinkKind, type ShardMap } from '@filbert/contracts';
 import { ShardCounters, type DropReason } from './counters.ts';
 import type { GuidTable } from './guid-table.ts';
+import { takeHitQuota } from './hit-quota.ts';
 import { LeafSearches } from './leaf-search.ts';
 import { LinkTable, type EdgeLinks, type Link } from './link-table.ts';
 import { Outbox, type EgressWriter } from './outbox.ts';
@@ -35,8 +36,6 @@ import {
 export const MAX_TTL = 4;
 /** A query seen before goes on with a higher TTL at most this many times. */
 export const MAX_EXTENSIONS = 3;
-/** Records routed back for one query; further hits are dropped (docs/protocol/06 §3). */
-export const MAX_RECORDS_PER_QUERY = 1_000;
 /** TTL above which a hit's TTL is cut (docs/protocol/06 §3). */
 const MAX_HIT_TTL = 16;
 /** "What's New" is sent on at most this many hops (docs/protocol/06 §2). */
@@ -299,9 +298,8 @@ export class RouterShard {
     const ttl = (target.kind === LinkKind.LINK_KIND_ULTRAPEER ? ttlIn : Math.max(2, ttlIn)) - step;
     if (ttl < 1) return this.#drop('ttl-exceeded');
     route = routes.promote(route);
-    const records = routes.get(route, QueryColumn.results) + summary.recordCount;
-    if (records > MAX_RECORDS_PER_QUERY) return this.#drop('results-enough');
-    routes.set(route, QueryColumn.results, records);
+    const enough = takeHitQuota(routes, route, summary.recordCount, end - start, ttl, target);
+    if (enough !== undefined) return this.#drop(enough);
     from.useful++;
     this.#learnServent(bytes, summary.serventGuidStart, from);
     this.outbox.send(bytes, start, end, ttl, hopsIn + step, target);

@@ -128,6 +128,23 @@ describe('filbert download', function () {
     ]);
   });
 
+  it('searches for the name of a magnet beside its hash', async () => {
+    const searches: searchV1.SearchRequest[] = [];
+    const search = {
+      search(request: searchV1.SearchRequest) {
+        searches.push(request);
+        return streamOf([source({}), SEARCH_END]);
+      },
+    };
+    const control = await script({ transfers: transfers([completed()]), search });
+    const { code, stderr } = await runFilbert(['download', MAGNET, '--control', control]);
+    assert.equal(code, 0, stderr);
+    assert.deepEqual(
+      searches.map(({ query }) => query),
+      [MAGNET],
+    );
+  });
+
   it('waits only a little for further sources once one has answered', async () => {
     const control = await script({
       transfers: transfers([completed()]),

@@ -99,7 +99,7 @@ class DownloadCommand {
     const { client, target, state, line } = this.#options;
     if (target.hasSources) return NO_SOURCES;
     line.show(`searching the network for ${target.urn}`, true);
-    const found = await findSources(client, target.urn, {
+    const found = await findSources(client, target.query, {
       signal: state.signal,
       onSource: (count) => line.show(`searching the network for ${target.urn}: ${plural(count, 'source')}`),
     });

@@ -20,12 +20,12 @@ export interface FoundSources {
 /**
  * Searches the network for a file by its hash, until there are enough sources, none comes any more, or the signal aborts.
  * The sizes that sources tell are left out: whoever lies of it must not decide it, and the download finds out itself.
- * @param urn `urn:sha1:…`
+ * @param query `urn:sha1:…`, or a magnet link with the hash
  * @throws RpcError
  */
 export async function findSources(
   client: Client,
-  urn: string,
+  query: string,
   { signal, onSource }: { readonly signal: AbortSignal; readonly onSource: (count: number) => void },
 ): Promise<FoundSources> {
   const sources: transfersV1.DownloadSource[] = [];
@@ -36,7 +36,7 @@ export async function findSources(
   const found = callStream(
     client,
     searchV1.SearchServiceService.search,
-    { query: urn, enough: ENOUGH_SOURCES, timeoutMs: SOURCE_SEARCH_MS },
+    { query, enough: ENOUGH_SOURCES, timeoutMs: SOURCE_SEARCH_MS },
     { timeoutMs: SOURCE_SEARCH_MS + CALL_TIMEOUT_MS, signal: ended },
   );
   try {

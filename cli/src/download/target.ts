@@ -1,5 +1,6 @@
 import {
   asSha1,
+  formatMagnet,
   formatSha1Urn,
   hexDecode,
   parseMagnet,
@@ -16,6 +17,8 @@ export interface DownloadTarget {
   readonly sha1: Sha1;
   /** `urn:sha1:…` */
   readonly urn: string;
+  /** What the network is searched for: a magnet's name leads to sources that its hash alone does not reach. */
+  readonly query: string;
   /** A magnet's own name for it. */
   readonly name: string | undefined;
   /** It names a host that serves by hash. */
@@ -35,7 +38,9 @@ export function readTarget(typed: string): DownloadTarget {
     }
     const { sha1, name, exactSources, acceptableSources } = magnet.value;
     const hasSources = [...exactSources, ...acceptableSources].some(servesByHash);
-    return { text, sha1, urn: formatSha1Urn(sha1), name, hasSources };
+    const urn = formatSha1Urn(sha1);
+    const query = formatMagnet({ sha1, ...(name !== undefined && { name }), exactSources: [], acceptableSources: [] });
+    return { text, sha1, urn, query, name, hasSources };
   }
   const hex = text.length === 40 ? hexDecode(text) : undefined;
   const sha1 = hex === undefined ? (sha1FromBase32(text) ?? parseSha1Urn(text)) : asSha1(hex);
@@ -45,7 +50,8 @@ export function readTarget(typed: string): DownloadTarget {
       'what to download must be a magnet link, urn:sha1:…, 32 base32 digits or 40 hex digits',
     );
   }
-  return { text, sha1, urn: formatSha1Urn(sha1), name: undefined, hasSources: false };
+  const urn = formatSha1Urn(sha1);
+  return { text, sha1, urn, query: urn, name: undefined, hasSources: false };
 }
 
 /** Other web addresses in a magnet are not fetched from. */

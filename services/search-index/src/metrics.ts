@@ -63,6 +63,16 @@ export function declareMetrics(metrics: Metrics, index: SearchIndex): void {
   counter('searches_total', 'Searches of people begun.', ({ searches }) => searches.counters.searches);
   counter('search_sources_total', 'Sources that searches found.', ({ searches }) => searches.counters.sources);
   counter(
+    'search_recalled_total',
+    'Sources that searches by hash took from what earlier ones had found.',
+    ({ searches }) => searches.counters.recalled,
+  );
+  gauge(
+    'search_remembered_sources',
+    'Sources remembered from searches, for searches by hash.',
+    ({ searches }) => searches.remembered,
+  );
+  counter(
     'search_dropped_total',
     'Sources dropped because nobody took them.',
     ({ searches }) => searches.counters.dropped,

@@ -164,6 +164,7 @@ export class SearchIndex {
     });
     const searches = new NetworkSearches({
       edge: this.#edge,
+      clock,
       timers,
       random: randomBytes,
       allowPrivate,

@@ -6,6 +6,7 @@ import {
   encodeQueryHit,
   formatSha1Urn,
   GgepId,
+  guidToHex,
   HEADER_BYTES,
   HOPS_OFFSET,
   ipv4FromText,
@@ -26,6 +27,7 @@ import {
   NetworkSearches,
   type SearchEndReason,
 } from '../../../services/search-index/src/search/network-searches.ts';
+import { MAX_RECENT_SOURCES, RECENT_MS } from '../../../services/search-index/src/search/recent-finds.ts';
 import { searchQuery } from '../../../services/search-index/src/search/search-query.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -66,6 +68,7 @@ describe('search-index: a person’s search', () => {
     let seed = 0;
     searches = new NetworkSearches({
       edge,
+      clock,
       timers: clock,
       random: (size) => new Uint8Array(size).fill(++seed),
       allowPrivate: false,
@@ -203,6 +206,71 @@ describe('search-index: a person’s search', () => {
     assert.deepEqual([searches.counters.sources, searches.counters.hits['not-asked-for']], [1, 1]);
   });
 
+  it('by hash starts with what searches by words found lately, and tells each source once', async () => {
+    const words = await start('song');
+    words.hit({ serventGuid: servent(1), trailer: { vendor: 'LIME', needsPush: true } });
+    words.hit({ serventGuid: servent(2), ip: '9.9.9.9' });
+    words.hit({ serventGuid: servent(3), records: [{ ...SONG, sha1: sha1Of('x') }] });
+    await waitFor('three sources', () => words.found.length === 3);
+    words.abort.abort();
+    await words.end;
+
+    const byHash = await start(formatSha1Urn(sha1Of('song')));
+    await waitFor('the sources found before', () => byHash.found.length === 2);
+    assert.deepEqual(
+      byHash.found.map(({ source }) => [guidToHex(source.serventGuid), source.firewalled, source.index]),
+      [
+        [guidToHex(servent(2)), false, 5],
+        [guidToHex(servent(1)), true, 5],
+      ],
+    );
+    byHash.hit({ serventGuid: servent(2), ip: '9.9.9.9' });
+    byHash.hit({ serventGuid: servent(4) });
+    await waitFor('the new one', () => byHash.found.length === 3);
+    assert.deepEqual(
+      byHash.found.map(({ file }) => file.sources),
+      [3, 3, 3],
+    );
+    assert.deepEqual([searches.counters.sources, searches.counters.recalled, searches.remembered], [4, 2, 4]);
+  });
+
+  it('by words starts with nothing, also where a search before found something', async () => {
+    const first = await start('song');
+    first.hit();
+    await waitFor('the source', () => first.found.length === 1);
+    const second = await start('song');
+    second.hit({ serventGuid: servent(2) });
+    await waitFor('the source', () => second.found.length === 1);
+    assert.equal(guidToHex(second.found[0]?.source.serventGuid ?? new Uint8Array(16)), guidToHex(servent(2)));
+  });
+
+  it('by hash forgets what was found too long ago', async () => {
+    const words = await start('song');
+    words.hit();
+    await waitFor('the source', () => words.found.length === 1);
+    clock.advance(RECENT_MS);
+    const byHash = await start(formatSha1Urn(sha1Of('song')));
+    byHash.hit({ serventGuid: servent(2) });
+    await waitFor('the new one', () => byHash.found.length === 1);
+    assert.deepEqual([searches.counters.recalled, searches.remembered], [0, 1]);
+  });
+
+  it('remembers a bounded number of sources, the latest', async () => {
+    const words = await start('song', { enough: MAX_RECENT_SOURCES * 2 });
+    for (let at = 0; at <= MAX_RECENT_SOURCES; at++) {
+      words.hit({ serventGuid: servent(at + 1), records: [{ ...SONG, sha1: sha1Of(`song ${at}`) }] });
+      if (at % 500 === 0) await waitFor('the sources', () => words.found.length === at + 1);
+    }
+    await waitFor('the sources', () => words.found.length === MAX_RECENT_SOURCES + 1);
+    assert.equal(searches.remembered, MAX_RECENT_SOURCES);
+    const last = await start(formatSha1Urn(sha1Of(`song ${MAX_RECENT_SOURCES}`)));
+    await waitFor('the last source', () => last.found.length === 1);
+    const first = await start(formatSha1Urn(sha1Of('song 0')));
+    first.hit({ serventGuid: servent(1), records: [{ ...SONG, sha1: sha1Of('song 0') }] });
+    await waitFor('the first source', () => first.found.length === 1);
+    assert.equal(searches.counters.recalled, 1);
+  });
+
   it('ignores hits for other queries and frames that are no hits', async () => {
     const search = await start('song');
     edge.last.receive(hitFrame(servent(77)));
@@ -270,7 +338,7 @@ describe('search-index: a person’s search', () => {
           () => '',
           (error: unknown) => (error instanceof RpcError ? error.kind : String(error)),
         );
-    for (const query of ['', 'a', 'a b', 'urn:sha1:TOOSHORT', 'magnet:?dn=x', 'word '.repeat(100)]) {
+    for (const query of ['', 'a', 'a b', URN_ONLY_TEXT, 'urn:sha1:TOOSHORT', 'magnet:?dn=x', 'word '.repeat(100)]) {
       assert.equal(await refusal(query), 'invalid-argument', query);
     }
     const running = [];
@@ -285,7 +353,7 @@ describe('search-index: query of a search', () => {
 
   it('asks for the hash of a URN or a magnet link', () => {
     const urn = formatSha1Urn(sha1Of('song'));
-    for (const typed of [urn, ` ${urn.toLowerCase()} `, `magnet:?xt=${urn}&dn=song`]) {
+    for (const typed of [urn, ` ${urn.toLowerCase()} `, `magnet:?xt=${urn}`]) {
       const asked = searchQuery(typed, GUID);
       assert.ok(asked.ok, typed);
       const { frame, text, sha1 } = asked.value;
@@ -295,6 +363,27 @@ describe('search-index: query of a search', () => {
       assert.deepEqual(
         decoded.value.sha1s.map((each) => Buffer.from(each)),
         [Buffer.from(sha1 ?? [])],
+      );
+    }
+  });
+
+  it('asks for the name of a magnet link beside its hash, where words can be made of it', () => {
+    const urn = formatSha1Urn(sha1Of('song'));
+    const names: readonly (readonly [name: string, text: string])[] = [
+      ['blue song.mp3', 'blue song.mp3'],
+      ['a b', URN_ONLY_TEXT],
+      ['word '.repeat(48).trim(), URN_ONLY_TEXT],
+    ];
+    for (const [name, text] of names) {
+      const asked = searchQuery(`magnet:?xt=${urn}&dn=${encodeURIComponent(name)}`, GUID);
+      assert.ok(asked.ok, name);
+      const { frame } = asked.value;
+      const decoded = decodeQuery(frame, HEADER_BYTES, frame.length);
+      assert.ok(decoded.ok);
+      assert.deepEqual([asked.value.text, decoded.value.text], [text, text]);
+      assert.deepEqual(
+        decoded.value.sha1s.map((each) => Buffer.from(each)),
+        [Buffer.from(sha1Of('song'))],
       );
     }
   });

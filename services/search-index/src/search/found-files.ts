@@ -60,22 +60,7 @@ export class FoundFiles {
 
   /** Adds a record of a hit. @returns undefined for a source that is known, or one too many */
   add(hit: QueryHit, record: HitRecord, origin: HitOrigin, hops: number): Found | undefined {
-    const servent = guidToHex(hit.serventGuid);
-    const where = origin.address === undefined ? '' : formatPeerAddress(origin.address);
-    const fileKey = record.sha1 === undefined ? `${servent} ${record.index} ${record.name}` : sha1Key(record.sha1);
-    const sourceKey = `${fileKey} ${servent} ${where}`;
-    if (this.#sources.has(sourceKey) || this.#sources.size >= MAX_SOURCES) return undefined;
-    this.#sources.add(sourceKey);
-
-    let file = this.#files.get(fileKey);
-    if (file === undefined) {
-      file = { sha1: record.sha1, names: new Map(), sizes: new Map(), sources: 0 };
-      this.#files.set(fileKey, file);
-    }
-    file.sources++;
-    count(file.names, record.name);
-    count(file.sizes, record.sizeBytes);
-    const source: FoundSource = {
+    return this.addSource(record.sha1, {
       name: record.name,
       sizeBytes: record.sizeBytes,
       index: record.index,
@@ -86,7 +71,26 @@ export class FoundFiles {
       busy: hit.trailer?.isBusy === true,
       vendor: origin.vendor,
       hops,
-    };
+    });
+  }
+
+  /** Adds a source of the file with that hash. @returns undefined for a source that is known, or one too many */
+  addSource(sha1: Sha1 | undefined, source: FoundSource): Found | undefined {
+    const servent = guidToHex(source.serventGuid);
+    const where = source.address === undefined ? '' : formatPeerAddress(source.address);
+    const fileKey = sha1 === undefined ? `${servent} ${source.index} ${source.name}` : sha1Key(sha1);
+    const sourceKey = `${fileKey} ${servent} ${where}`;
+    if (this.#sources.has(sourceKey) || this.#sources.size >= MAX_SOURCES) return undefined;
+    this.#sources.add(sourceKey);
+
+    let file = this.#files.get(fileKey);
+    if (file === undefined) {
+      file = { sha1, names: new Map(), sizes: new Map(), sources: 0 };
+      this.#files.set(fileKey, file);
+    }
+    file.sources++;
+    count(file.names, source.name);
+    count(file.sizes, source.sizeBytes);
     return { file, source };
   }
 }

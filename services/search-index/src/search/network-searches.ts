@@ -8,10 +8,11 @@ import {
   randomMessageGuid,
   type RandomBytes,
 } from '@filbert/gnutella';
-import { RpcError, type Timers } from '@filbert/kit';
+import { RpcError, type Clock, type Timers } from '@filbert/kit';
 import type { LinkOpener } from '../link/link-opener.ts';
 import { FoundFiles, type Found } from './found-files.ts';
 import { HIT_VERDICTS, judgeHit, type HitVerdict } from './judge-hit.ts';
+import { RecentFinds } from './recent-finds.ts';
 import { searchQuery, type SearchQuery } from './search-query.ts';
 
 /** Searches under way at one time. */
@@ -27,6 +28,7 @@ export const MAX_WAITING = 1_000;
 
 export interface NetworkSearchesOptions {
   readonly edge: LinkOpener;
+  readonly clock: Clock;
   readonly timers: Timers;
   readonly random: RandomBytes;
   readonly allowPrivate: boolean;
@@ -52,21 +54,31 @@ export class NetworkSearches {
     /** By what was found of the hits that came. */
     hits: Object.fromEntries(HIT_VERDICTS.map((verdict) => [verdict, 0])) as Record<HitVerdict, number>,
     sources: 0,
+    /** Those that earlier searches had found. */
+    recalled: 0,
     dropped: 0,
   };
   readonly #options: NetworkSearchesOptions;
+  readonly #recent: RecentFinds;
   #active = 0;
 
   constructor(options: NetworkSearchesOptions) {
     this.#options = options;
+    this.#recent = new RecentFinds(options.clock);
   }
 
   get active(): number {
     return this.#active;
   }
 
+  /** Sources remembered from searches. */
+  get remembered(): number {
+    return this.#recent.size;
+  }
+
   /**
-   * Searches, and yields each new source as it comes, until there are enough, the time is up, or the signal aborts.
+   * Searches, and yields each new source as it comes, until there are enough, the time is up, or the signal aborts. By
+   * hash, what other searches found lately comes first.
    * @returns why it ended
    * @throws RpcError `invalid-argument` for a query that cannot be asked, `resource-exhausted` over `MAX_SEARCHES`
    */
@@ -101,6 +113,7 @@ export class NetworkSearches {
     options.signal.addEventListener('abort', end);
     try {
       link.send(asked.value.frame);
+      this.#recall(asked.value, found, waiting);
       let yielded = 0;
       for (;;) {
         for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
@@ -156,8 +169,23 @@ export class NetworkSearches {
       const next = found.add(hit, record, judged.origin, hops);
       if (next === undefined) continue;
       this.counters.sources++;
-      if (waiting.length < MAX_WAITING) waiting.push(next);
-      else this.counters.dropped++;
+      if (record.sha1 !== undefined) this.#recent.add(record.sha1, next.source);
+      this.#queue(next, waiting);
     }
+  }
+
+  #recall({ sha1 }: SearchQuery, found: FoundFiles, waiting: Found[]): void {
+    if (sha1 === undefined) return;
+    for (const source of this.#recent.sourcesOf(sha1)) {
+      const next = found.addSource(sha1, source);
+      if (next === undefined) continue;
+      this.counters.recalled++;
+      this.#queue(next, waiting);
+    }
+  }
+
+  #queue(next: Found, waiting: Found[]): void {
+    if (waiting.length < MAX_WAITING) waiting.push(next);
+    else this.counters.dropped++;
   }
 }

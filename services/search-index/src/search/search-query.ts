@@ -27,19 +27,28 @@ export type SearchQueryResult =
   { readonly ok: true; readonly value: SearchQuery } | { readonly ok: false; readonly problem: string };
 
 /**
- * The QUERY for what a person typed: words, `urn:sha1:…`, or a magnet link. It says that we understand GGEP H, and asks for
+ * The QUERY for what a person typed: words, `urn:sha1:…`, or a magnet link, of which the name is asked for too. It says that we understand GGEP H, and asks for
  * no out-of-band hits (02 §9).
  * @param guid of the query, 16 bytes
  */
 export function searchQuery(typed: string, guid: Uint8Array): SearchQueryResult {
   const trimmed = typed.trim();
-  const sha1 = typedSha1(trimmed);
+  const magnet = parseMagnet(trimmed);
+  const sha1 = magnet.ok ? magnet.value.sha1 : parseSha1Urn(trimmed);
   if (sha1 === undefined && /^(urn:|magnet:)/i.test(trimmed)) {
     return { ok: false, problem: 'the link names no SHA-1 that can be read' };
   }
-  const text = sha1 === undefined ? trimmed : URN_ONLY_TEXT;
+  if (sha1 === undefined) return queryOf(trimmed, undefined, guid);
+  // Tables of leaves hold words and mostly no URNs (05 §1.1): where the file's name is known, it leads the query to them.
+  const named = magnet.ok && magnet.value.name !== undefined ? queryOf(magnet.value.name, sha1, guid) : undefined;
+  return named?.ok === true ? named : queryOf(URN_ONLY_TEXT, sha1, guid);
+}
+
+/** @returns why it cannot be asked, where these words cannot be */
+function queryOf(text: string, sha1: Sha1 | undefined, guid: Uint8Array): SearchQueryResult {
   if (text.includes('\0') || text.includes('\x1c')) return { ok: false, problem: 'the words hold a control character' };
-  if (sha1 === undefined && !canonicalWords(text).some((word) => Buffer.byteLength(word) >= MIN_WORD_BYTES)) {
+  const hasWord = canonicalWords(text).some((word) => Buffer.byteLength(word) >= MIN_WORD_BYTES);
+  if (!hasWord && !(sha1 !== undefined && text === URN_ONLY_TEXT)) {
     return { ok: false, problem: `a search needs a word of at least ${MIN_WORD_BYTES} letters` };
   }
   const frame = encodeQuery(
@@ -49,9 +58,4 @@ export function searchQuery(typed: string, guid: Uint8Array): SearchQueryResult 
   if (frame.length - HEADER_BYTES > MAX_QUERY_BYTES)
     return { ok: false, problem: 'the words are too long for a query' };
   return { ok: true, value: { text, sha1, frame } };
-}
-
-function typedSha1(typed: string): Sha1 | undefined {
-  const magnet = parseMagnet(typed);
-  return magnet.ok ? magnet.value.sha1 : parseSha1Urn(typed);
 }

@@ -6,6 +6,7 @@ import { connectionsConfig, createConnectionsService } from '@filbert/connection
 import {
   collectBusCounters,
   collectProcessMetrics,
+  collectSpanCounters,
   createInProcessBus,
   createLogger,
   createMetrics,
@@ -41,6 +42,7 @@ async function declaredMetrics(): Promise<readonly MetricJson[]> {
   const of = (service: string): Metrics => createMetrics({ service, registry, strict: true });
   collectProcessMetrics(registry);
   collectBusCounters(node, () => bus.counters());
+  collectSpanCounters(node);
   createBootstrapService(defaults(bootstrapConfig), { bus, logger, metrics: of('bootstrap') });
   createRouterService([0], { bus, logger, metrics: of('router') });
   createConnectionsService(defaults(connectionsConfig), {
@@ -90,7 +92,8 @@ export async function metricsPage(): Promise<string> {
 const BUS = `\`bus_events_total\` counts what became of messages of the bus, by topic (the names in
 docs/architecture.md, "The bus") and event: \`published\` and \`delivered\` went well; \`disconnected\`, \`no-credit\`,
 \`queue-full\`, \`too-large\`, \`undecodable\` and \`handler-error\` did not. Where each service is a process, each has its own:
-\`filbert_<service>_bus_events_total\`.
+\`filbert_<service>_bus_events_total\`. Likewise \`spans_total\`: of the spans that are recorded and ended, those that the
+collector took and those that it did not; the rest waits or was dropped.
 `;
 
 /** By hand, since the supervisor cannot be made without starting processes; a test compares the names. */

@@ -33,6 +33,7 @@ const PODS = new Map<string, Record<string, string>>([
   ...workloads(objects).map(({ metadata, spec }) => [metadata.name, spec.template.metadata.labels] as const),
   ['prometheus', { 'app.kubernetes.io/name': 'prometheus' }],
   ['client', { 'filbert.control': 'true' }],
+  ['collector', { 'app.kubernetes.io/name': 'opentelemetry-collector' }],
   ['stranger', { app: 'stranger' }],
 ]);
 
@@ -66,13 +67,27 @@ function allowed(from: string, to: string, port: number): boolean {
 
 /** Pods that the policies do not bind, being elsewhere: only the receiving side counts. */
 function reachable(from: string, to: string, port: number): boolean {
+  return withUnbound(from, () => allowed(from, to, port));
+}
+
+/** The same, where it is the pod called that is elsewhere. */
+function reaches(from: string, to: string, port: number): boolean {
+  return withUnbound(to, () => allowed(from, to, port));
+}
+
+function withUnbound(pod: string, ask: () => boolean): boolean {
   const free = { kind: 'NetworkPolicy', apiVersion: '', metadata: { name: 'free' } } satisfies Manifest;
   policies.push({
     ...free,
-    spec: { podSelector: { matchLabels: PODS.get(from) ?? {} }, policyTypes: ['Egress'], egress: [{}] },
+    spec: {
+      podSelector: { matchLabels: PODS.get(pod) ?? {} },
+      policyTypes: ['Ingress', 'Egress'],
+      ingress: [{}],
+      egress: [{}],
+    },
   });
   try {
-    return allowed(from, to, port);
+    return ask();
   } finally {
     policies.pop();
   }
@@ -105,6 +120,15 @@ describe('k8s: network policies', () => {
       assert.ok(!reachable('stranger', service, 9346), service);
       assert.ok(!reachable('stranger', service, 9347), service);
       assert.ok(!reachable('prometheus', service, 9347), service);
+    }
+  });
+
+  it('let every service send traces to a collector, and to nobody else', () => {
+    for (const service of services) assert.ok(reaches(service, 'collector', 4318), service);
+    assert.ok(!reaches('nats', 'collector', 4318));
+    for (const service of ['bootstrap', 'router', 'search-index']) {
+      assert.ok(!reaches(service, 'stranger', 4318), service);
+      assert.ok(!reaches(service, 'collector', 443), service);
     }
   });
 

@@ -99,13 +99,13 @@ export class StandInLink implements InternalLink {
   }
 
   /** Delivers a frame as the router does: in the midst of others, in bytes that are used again afterwards. */
-  receive(frame: Uint8Array): void {
+  receive(frame: Uint8Array, trace?: string): void {
     const bytes = new Uint8Array(frame.length + 20).fill(0xee);
     bytes.set(frame, 7);
     const ttl = frame[TTL_OFFSET] ?? 0;
     const hops = frame[HOPS_OFFSET] ?? 0;
     if (frame.length < HEADER_BYTES) throw new Error('a frame has a header');
-    this.#options.onFrame(bytes, 7, 7 + frame.length, ttl, hops);
+    this.#options.onFrame(bytes, 7, 7 + frame.length, ttl, hops, trace);
     bytes.fill(0xdd);
   }
 }

@@ -138,6 +138,7 @@ export class FrameBench implements LinkHost {
     const map = new ShardMap(1, 1, new Uint8Array(16));
     this.#reporter = new HostReporter({ bus, edgeId: EDGE_ID, allowPrivate: this.allowPrivate });
     this.context = {
+      edgeId: EDGE_ID,
       links: this.links,
       reporter: new LinkReporter({ state: stream, now }),
       ingress: new Ingress({ bus, map, state: stream, edgeId: EDGE_ID, epoch: 7 }),

@@ -2,10 +2,12 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { z } from 'zod';
 
+const Attribute = z.object({ key: z.string(), value: z.record(z.string(), z.unknown()) });
+
 const Export = z.object({
   resourceSpans: z.array(
     z.object({
-      resource: z.object({ attributes: z.array(z.object({ key: z.string(), value: z.unknown() })) }),
+      resource: z.object({ attributes: z.array(Attribute) }),
       scopeSpans: z.array(
         z.object({
           spans: z.array(
@@ -15,7 +17,9 @@ const Export = z.object({
               parentSpanId: z.string().optional(),
               name: z.string(),
               kind: z.number(),
-              attributes: z.array(z.object({ key: z.string(), value: z.unknown() })).default([]),
+              startTimeUnixNano: z.string(),
+              endTimeUnixNano: z.string(),
+              attributes: z.array(Attribute).default([]),
               status: z.object({ code: z.number().optional() }).optional(),
             }),
           ),
@@ -27,18 +31,21 @@ const Export = z.object({
 
 /** A span as it came over OTLP/HTTP, and the resource attributes of its sender. */
 export type ReceivedSpan = z.output<typeof Export>['resourceSpans'][0]['scopeSpans'][0]['spans'][0] & {
-  readonly resource: ReadonlyMap<string, unknown>;
+  readonly resource: ReadonlyMap<string, Readonly<Record<string, unknown>>>;
 };
 
 export interface OtlpReceiver {
   readonly endpoint: string;
   readonly spans: readonly ReceivedSpan[];
+  /** What came, as it came. */
+  readonly bodies: readonly string[];
   close(): Promise<void>;
 }
 
 /** An OTLP/HTTP collector (JSON) on loopback that keeps the spans it gets. */
 export async function startOtlpReceiver(): Promise<OtlpReceiver> {
   const spans: ReceivedSpan[] = [];
+  const bodies: string[] = [];
   const server = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -47,7 +54,9 @@ export async function startOtlpReceiver(): Promise<OtlpReceiver> {
         response.writeHead(404).end();
         return;
       }
-      const { resourceSpans } = Export.parse(JSON.parse(Buffer.concat(chunks).toString()));
+      const body = Buffer.concat(chunks).toString();
+      bodies.push(body);
+      const { resourceSpans } = Export.parse(JSON.parse(body));
       for (const { resource, scopeSpans } of resourceSpans) {
         const attributes = new Map(resource.attributes.map(({ key, value }) => [key, value]));
         for (const scope of scopeSpans) for (const span of scope.spans) spans.push({ ...span, resource: attributes });
@@ -60,6 +69,7 @@ export async function startOtlpReceiver(): Promise<OtlpReceiver> {
   return {
     endpoint: `http://127.0.0.1:${port}`,
     spans,
+    bodies,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

@@ -7,6 +7,7 @@ import { USER_AGENT } from '@filbert/contracts';
 import {
   collectBusCounters,
   collectProcessMetrics,
+  collectSpanCounters,
   createAdminServer,
   createInProcessBus,
   createLifecycle,
@@ -27,6 +28,7 @@ export async function runEmbedded(config: NodeConfig): Promise<number> {
   const metrics = createMetrics({ service: 'node' });
   const { registry } = metrics;
   collectProcessMetrics(registry);
+  collectSpanCounters(metrics);
   const readiness = createReadiness();
   const bus = createInProcessBus({
     onError: (error, topic) => logger.error({ err: error, topic }, 'a handler of bus messages failed'),

@@ -2,6 +2,7 @@
 import { HEADER_BYTES, payloadLength } from '@filbert/gnutella';
 import { EgressBatch } from './gen/filbert/bus/v1/bus.ts';
 import { packed, unpackUint16, unpackUint32 } from './packed.ts';
+import { TRACE_BYTES, TraceTableBuilder, TraceTableReader } from './trace-table.ts';
 
 const SMALLEST_BLOB_BYTES = 2 * 1024;
 const SMALLEST_ENTRIES = 16;
@@ -18,12 +19,14 @@ export class EgressBatchBuilder {
   #links = new Uint32Array(SMALLEST_LINKS);
   #linkCount = 0;
   #verdicts: number[] = [];
+  readonly #traces = new TraceTableBuilder();
   /** Means something only while there are entries. */
   #currentFrame = 0;
   #currentOffset = 0;
 
   get bytes(): number {
-    return this.#bytes + (this.#linkCount << 2) + this.#entries * 10 + this.#verdicts.length * 4;
+    const frames = this.#bytes + (this.#linkCount << 2) + this.#entries * 10;
+    return frames + this.#verdicts.length * 4 + this.#traces.bytes;
   }
 
   get isEmpty(): boolean {
@@ -52,6 +55,11 @@ export class EgressBatchBuilder {
     (this.#counts[this.#entries - 1] as number)++;
   }
 
+  /** What was sent last, and what shares its entry, belongs to the trace of this W3C traceparent. */
+  traceLast(trace: string): void {
+    if (this.#entries > 0) this.#traces.add(this.#entries - 1, trace);
+  }
+
   /** Reports what the shard found out about a link since the last report. */
   verdict(link: number, duplicates: number, bad: number, useful: number): void {
     this.#verdicts.push(link, duplicates, bad, useful);
@@ -66,6 +74,11 @@ export class EgressBatchBuilder {
     batch.entryLinkCounts = packed(this.#counts.subarray(0, this.#entries));
     batch.links = packed(this.#links.subarray(0, this.#linkCount));
     if (this.#verdicts.length > 0) batch.verdicts = packed(Uint32Array.from(this.#verdicts));
+    const traces = this.#traces.take();
+    if (traces !== undefined) {
+      batch.traceEntries = traces.indices;
+      batch.traceParents = traces.parents;
+    }
     this.#frames = Buffer.allocUnsafeSlow(Math.max(SMALLEST_BLOB_BYTES, this.#bytes + (this.#bytes >>> 2)));
     const entries = Math.max(SMALLEST_ENTRIES, this.#entries + (this.#entries >>> 2));
     this.#offsets = new Uint32Array(entries);
@@ -119,6 +132,12 @@ function grown(values: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
 export interface DeliverySink {
   /** The frame `bytes[start, end)` is to leave on `link` with this TTL and hops. */
   deliver(bytes: Uint8Array, start: number, end: number, ttl: number, hops: number, link: number): void;
+  /**
+   * The deliveries until `endTraced` are one entry of `links` links that belongs to the trace of this W3C traceparent;
+   * its frame begins at `bytes[start]`. Not called for the many others.
+   */
+  beginTraced?(trace: string, bytes: Uint8Array, start: number, links: number): void;
+  endTraced?(): void;
 }
 
 /** Calls `sink` for every delivery of a batch; entries that are incomplete or do not fit the blob are skipped. */
@@ -129,15 +148,19 @@ export function forEachDelivery(batch: EgressBatch, sink: DeliverySink): void {
   const counts = unpackUint32(batch.entryLinkCounts);
   const links = unpackUint32(batch.links);
   const entries = Math.min(offsets.length, ttlHops.length, counts.length);
+  const traces = new TraceTableReader({ indices: batch.traceEntries, parents: batch.traceParents });
   let next = 0;
   for (let entry = 0; entry < entries; entry++) {
+    const trace = traces.of(entry);
     const start = offsets[entry] as number;
     const last = Math.min(links.length, next + (counts[entry] as number));
     const fits = start + HEADER_BYTES <= frames.length;
     const end = fits ? start + HEADER_BYTES + payloadLength(frames, start) : 0;
     if (fits && end <= frames.length) {
       const both = ttlHops[entry] as number;
+      if (trace !== undefined) sink.beginTraced?.(trace, frames, start, last - next);
       for (let i = next; i < last; i++) sink.deliver(frames, start, end, both & 0xff, both >>> 8, links[i] as number);
+      if (trace !== undefined) sink.endTraced?.();
     }
     next = last;
   }
@@ -145,7 +168,8 @@ export function forEachDelivery(batch: EgressBatch, sink: DeliverySink): void {
 
 /** Bytes that an egress batch stands for in the credit of its stream. */
 export function egressBytes(batch: EgressBatch): number {
-  return batch.frames.length + batch.links.length + batch.entryOffsets.length * 2 + batch.verdicts.length;
+  const frames = batch.frames.length + batch.links.length + batch.entryOffsets.length * 2;
+  return frames + batch.verdicts.length + batch.traceParents.length * TRACE_BYTES;
 }
 
 /** Calls `visit` for every verdict of a batch. */

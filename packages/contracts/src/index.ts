@@ -6,6 +6,7 @@ export * from './shedding.ts';
 export * from './options.ts';
 export * from './version.ts';
 export * from './proxy-header.ts';
+export * from './trace-table.ts';
 export * from './ingress-batch.ts';
 export * from './egress-batch.ts';
 export * from './edge/index.ts';

@@ -46,6 +46,7 @@ import { NodeView } from './node-view.ts';
 import { PongCache } from './pongs/pong-cache.ts';
 import { Surroundings } from './surroundings.ts';
 import { MergedFollower } from './tables/merged-follower.ts';
+import { DeliverySpan } from './traces.ts';
 
 /** Addresses of leaves in a summary: a sample for crawlers. */
 const SUMMARY_LEAVES = 32;
@@ -109,6 +110,7 @@ export class Edge implements LinkHost, DeliverySink {
   readonly #dialer: Dialer;
   readonly #acceptor: Acceptor;
   readonly #keepAlive: KeepAlive;
+  readonly #deliverySpan: DeliverySpan;
   readonly #subscriptions: Subscription[] = [];
   #ingress: Ingress | undefined;
   #context: EdgeContext | undefined;
@@ -134,6 +136,7 @@ export class Edge implements LinkHost, DeliverySink {
     this.budget = new CompressionBudget(options.deflateBudgetBytes);
     this.flushes = new FlushScheduler(now);
     this.#state = new StateStream({ bus, edgeId, epoch, links: () => this.links.all() });
+    this.#deliverySpan = new DeliverySpan(edgeId, this.counters);
     this.#reporter = new LinkReporter({ state: this.#state, now });
     this.#pongs = new PongCache(now, Math.random);
     this.#hosts = new HostReporter({ bus, edgeId, allowPrivate });
@@ -238,6 +241,7 @@ export class Edge implements LinkHost, DeliverySink {
     const ingress = new Ingress({ bus, map, state: this.#state, edgeId, epoch });
     this.#ingress = ingress;
     this.#context = {
+      edgeId,
       links: this.links,
       reporter: this.#reporter,
       ingress,
@@ -368,6 +372,14 @@ export class Edge implements LinkHost, DeliverySink {
     } else {
       this.counters.deliveriesQueueFull++;
     }
+  }
+
+  beginTraced(trace: string, bytes: Uint8Array, start: number, links: number): void {
+    this.#deliverySpan.begin(trace, bytes, start, links);
+  }
+
+  endTraced(): void {
+    this.#deliverySpan.end();
   }
 
   #onEgress(batch: EgressBatch): void {

@@ -28,6 +28,8 @@ interface LeafSearch {
   /** TTL that each ultrapeer got, by serial. */
   readonly asked: Map<number, number>;
   readonly endsAt: number;
+  /** Of the query, where it is traced: what is asked later belongs to it too. */
+  readonly trace: string | undefined;
   nextAt: number;
   over: boolean;
 }
@@ -82,6 +84,7 @@ export class LeafSearches {
       leaf,
       asked: new Map(),
       endsAt: now + SEARCH_LIFETIME_MS,
+      trace: this.#outbox.trace,
       nextAt: now + STEP_MS,
       over: false,
     };
@@ -104,7 +107,9 @@ export class LeafSearches {
         this.#end(search);
         continue;
       }
+      this.#outbox.trace = search.trace;
       this.#askOne(search, NEXT_TTL);
+      this.#outbox.trace = undefined;
       search.nextAt = now + STEP_MS;
       this.#queue.push(search);
     }

@@ -26,6 +26,8 @@ export class Outbox {
   readonly #shard: number;
   readonly #counters: ShardCounters;
   readonly #open: (edge: EdgeLinks) => EgressWriter;
+  /** W3C traceparent of the frame that is being routed; undefined for all but the few that are traced. */
+  trace: string | undefined;
   #nextFrame = 1;
 
   constructor(options: {
@@ -54,6 +56,7 @@ export class Outbox {
       return false;
     }
     box.builder.send(id, bytes, start, end, ttl, hops, link.number);
+    if (this.trace !== undefined) box.builder.traceLast(this.trace);
     if (box.builder.bytes >= FLUSH_BYTES) this.#flush(box);
     return true;
   }
@@ -62,6 +65,7 @@ export class Outbox {
   send(bytes: Uint8Array, start: number, end: number, ttl: number, hops: number, link: Link): void {
     const box = this.#box(link.edge);
     box.builder.send(this.nextFrameId(), bytes, start, end, ttl, hops, link.number);
+    if (this.trace !== undefined) box.builder.traceLast(this.trace);
     if (box.builder.bytes >= FLUSH_BYTES) this.#flush(box);
   }
 

@@ -17,11 +17,13 @@ import {
   type Learned,
   type MergedTable,
 } from '@filbert/contracts';
+import { Descriptor, FUNCTION_OFFSET } from '@filbert/gnutella';
 import type { Bus, Logger, Subscription } from '@filbert/kit';
 import type { EdgeLinks, Link } from './link-table.ts';
 import { PushProxy } from './push-proxy.ts';
 import { RouterShard } from './shard.ts';
 import { StateFollower } from './state-follower.ts';
+import { TracedFrames } from './traced-frames.ts';
 
 const TICK_MS = 50;
 /** Verdicts go to the edges this often, the merged table to them at most this often. */
@@ -57,6 +59,7 @@ export class Router {
   #shard: RouterShard | undefined;
   #follower: StateFollower | undefined;
   #proxy: PushProxy | undefined;
+  #traced: TracedFrames | undefined;
   #timer: NodeJS.Timeout | undefined;
   #startedAt = 0;
   #lastTick = 0;
@@ -114,6 +117,7 @@ export class Router {
     });
     const proxy = new PushProxy(shard, now);
     this.#shard = shard;
+    this.#traced = new TracedFrames(shard, now);
     this.#follower = follower;
     this.#proxy = proxy;
     this.#startedAt = now();
@@ -146,14 +150,18 @@ export class Router {
 
   #process(batch: IngressBatch, edge: EdgeLinks): void {
     const shard = this.#shard as RouterShard;
+    const traced = this.#traced as TracedFrames;
     if (batch.shardMapVersion !== this.#facts.facts?.shardMapVersion) {
       shard.counters.dropped['other-shard-map'] += batch.links.length >>> 2;
       return;
     }
-    forEachFrame(batch, (bytes, start, end, number) => {
+    forEachFrame(batch, (bytes, start, end, number, given) => {
       const link = edge.links.get(number);
+      const isHit = bytes[start + FUNCTION_OFFSET] === Descriptor.QUERY_HIT;
+      const trace = isHit && traced.any ? (given ?? traced.ofHit(bytes, start)) : given;
       if (link === undefined) shard.counters.dropped['unknown-link']++;
-      else shard.frame(bytes, start, end, link);
+      else if (trace === undefined) shard.frame(bytes, start, end, link);
+      else traced.route(bytes, start, end, link, trace);
     });
     shard.outbox.flush();
   }

@@ -108,6 +108,10 @@ export class RouterShard {
     return this.#pushWays;
   }
 
+  get number(): number {
+    return this.#options.shard;
+  }
+
   /** Routes the frame `bytes[start, end)`, header included, that came from `link`. */
   frame(bytes: Uint8Array, start: number, end: number, link: Link): void {
     switch (bytes[start + FUNCTION_OFFSET]) {

@@ -68,14 +68,21 @@ describe('kit telemetry when on', () => {
   it('delivers a span with name, kind, attributes and service over OTLP/HTTP', async () => {
     const { shutdown } = await start(1);
     const span = startSpan('query', { kind: 'server', attributes: { hops: 3 } });
-    span.fail(new Error('no route'));
+    span.fail(new RangeError('no route to 192.0.2.1'));
     span.end();
     await shutdown();
     const [received] = receiver.spans;
     assert.equal(receiver.spans.length, 1);
     assert.equal(received?.name, 'query');
     assert.equal(received?.kind, 2);
-    assert.deepEqual(received?.attributes, [{ key: 'hops', value: { intValue: 3 } }]);
+    assert.deepEqual(received?.attributes, [
+      { key: 'hops', value: { intValue: 3 } },
+      { key: 'error.type', value: { stringValue: 'RangeError' } },
+    ]);
+    assert.equal(
+      receiver.bodies.some((body) => body.includes('192.0.2.1')),
+      false,
+    );
     assert.equal(received?.status?.code, 2);
     assert.deepEqual(received?.resource.get('service.name'), { stringValue: 'filbert-test' });
   });

@@ -46,7 +46,7 @@ class PushNetwork {
     this.sent.push(frame);
     for (const { serventGuid, onFrame } of this.#links) {
       if (serventGuid !== undefined && Buffer.from(serventGuid).equals(frame.subarray(23, 39))) {
-        onFrame(frame, 0, frame.length, 1, 1);
+        onFrame(frame, 0, frame.length, 1, 1, undefined);
       }
     }
   }

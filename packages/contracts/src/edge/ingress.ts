@@ -53,24 +53,29 @@ export class Ingress {
     }));
   }
 
-  /** Queues the frame `bytes[start, end)` of `link` for the shard of its GUID; a PUSH goes by its servent GUID. */
-  add(bytes: Buffer, start: number, end: number, link: number): void {
+  /**
+   * Queues the frame `bytes[start, end)` of `link` for the shard of its GUID; a PUSH goes by its servent GUID.
+   * @param trace W3C traceparent of the trace that the frame belongs to, if to any
+   * @returns whether it was queued
+   */
+  add(bytes: Buffer, start: number, end: number, link: number, trace?: string): boolean {
     const descriptor = bytes[start + FUNCTION_OFFSET];
     const guidAt = descriptor === Descriptor.PUSH ? start + HEADER_BYTES : start;
-    if (guidAt + GUID_BYTES > end) return;
+    if (guidAt + GUID_BYTES > end) return false;
     const shard = this.#shards[this.#map.shardOf(bytes, guidAt)] as ShardIngress;
     if (descriptor === Descriptor.QUERY && shedsQuery(shard.pressure, bytes[start + HOPS_OFFSET] as number)) {
       this.counters.shedQueries++;
       if (shard.builder.count === 0) shard.pressure = shard.writer.pressure();
-      return;
+      return false;
     }
     this.counters.frames++;
-    shard.builder.add(bytes, start, end, link);
+    shard.builder.add(bytes, start, end, link, trace);
     if (shard.builder.bytes >= BATCH_TARGET_BYTES) this.#send(shard);
     else if (!this.#scheduled) {
       this.#scheduled = true;
       setImmediate(this.#flush);
     }
+    return true;
   }
 
   /** Share of the credit in use towards the shard that is furthest behind, 0 … 1 and more. */

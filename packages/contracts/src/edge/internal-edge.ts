@@ -18,8 +18,18 @@ export const MAX_INTERNAL_LINKS = 1_024;
 export interface InternalLinkOptions {
   /** 16 bytes; PUSH for this servent then comes here. */
   readonly serventGuid?: Uint8Array;
-  /** A frame for this link, header included, with the TTL and hops that it has here; valid only during the call. */
-  readonly onFrame: (bytes: Uint8Array, start: number, end: number, ttl: number, hops: number) => void;
+  /**
+   * A frame for this link, header included, with the TTL and hops that it has here; valid only during the call. `trace` is
+   * the W3C traceparent of the trace that it belongs to, if to any.
+   */
+  readonly onFrame: (
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    ttl: number,
+    hops: number,
+    trace: string | undefined,
+  ) => void;
 }
 
 /** A link that one of the node's own services holds: `library`, `user` or `transfers`. */
@@ -27,8 +37,8 @@ export interface InternalLink {
   readonly number: number;
   /** Publishes the table by which queries reach this link. */
   setTable(table: SlotSet): void;
-  /** Sends a whole frame into the router. The bytes are copied. */
-  send(frame: Uint8Array): void;
+  /** Sends a whole frame into the router, as part of the trace of a W3C traceparent if of any. The bytes are copied. */
+  send(frame: Uint8Array, trace?: string): void;
   close(): void;
 }
 
@@ -46,6 +56,8 @@ export class InternalEdge implements DeliverySink {
   #ingress: Ingress | undefined;
   #timer: NodeJS.Timeout | undefined;
   #nextNumber = 1;
+  /** Of the entry that is being delivered. */
+  #trace: string | undefined;
 
   constructor(options: {
     readonly bus: Bus;
@@ -95,7 +107,7 @@ export class InternalEdge implements DeliverySink {
     if (this.#links.size >= MAX_INTERNAL_LINKS) throw new Error('too many internal links are open');
     const link = new OpenLink(this.#nextNumber++, kind, options, {
       state: this.#state,
-      send: (frame, number) => this.#ingress?.add(Buffer.from(frame), 0, frame.length, number),
+      send: (frame, number, trace) => this.#ingress?.add(Buffer.from(frame), 0, frame.length, number, trace),
       close: (number) => {
         this.#links.delete(number);
         this.#state.gone(number);
@@ -117,12 +129,28 @@ export class InternalEdge implements DeliverySink {
   deliver(bytes: Uint8Array, start: number, end: number, ttl: number, hops: number, number: number): void {
     const link = this.#links.get(number);
     if (link === undefined) this.undelivered++;
-    else link.options.onFrame(bytes, start, end, ttl, hops);
+    else link.options.onFrame(bytes, start, end, ttl, hops, this.#trace);
+  }
+
+  beginTraced(trace: string): void {
+    this.#trace = trace;
+  }
+
+  endTraced(): void {
+    this.#trace = undefined;
   }
 
   #onEgress(batch: EgressBatch): void {
-    if (batch.edgeEpoch === this.#epoch) forEachDelivery(batch, this);
-    else this.undelivered += batch.links.length >>> 2;
+    if (batch.edgeEpoch !== this.#epoch) {
+      this.undelivered += batch.links.length >>> 2;
+      return;
+    }
+    try {
+      forEachDelivery(batch, this);
+    } finally {
+      // Where the owner of a link threw in the middle of an entry.
+      this.#trace = undefined;
+    }
   }
 
   #beat(): void {
@@ -144,7 +172,7 @@ export class InternalEdge implements DeliverySink {
 
 interface LinkOwner {
   readonly state: StateStream;
-  readonly send: (frame: Uint8Array, number: number) => void;
+  readonly send: (frame: Uint8Array, number: number, trace: string | undefined) => void;
   readonly close: (number: number) => void;
 }
 
@@ -174,8 +202,8 @@ class OpenLink implements InternalLink, DescribedLink {
     for (const change of tableChanges(from, table)) this.#owner.state.upsert(this, change);
   }
 
-  send(frame: Uint8Array): void {
-    if (!this.#closed) this.#owner.send(frame, this.number);
+  send(frame: Uint8Array, trace?: string): void {
+    if (!this.#closed) this.#owner.send(frame, this.number, trace);
   }
 
   close(): void {

@@ -16,4 +16,4 @@ export {
   type MetricsOptions,
   type Sample,
 } from './metrics.ts';
-export { type BusCounter, collectBusCounters, collectProcessMetrics } from './process-metrics.ts';
+export { type BusCounter, collectBusCounters, collectSpanCounters, collectProcessMetrics } from './process-metrics.ts';

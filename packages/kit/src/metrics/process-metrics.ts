@@ -1,4 +1,5 @@
 import { collectDefaultMetrics, type Registry } from 'prom-client';
+import { SPAN_EVENTS, spanCounts } from '../telemetry/telemetry.ts';
 import { type Metrics } from './metrics.ts';
 import { namesUpTo } from './labels.ts';
 
@@ -33,5 +34,12 @@ export function collectBusCounters(metrics: Metrics, read: () => Iterable<BusCou
     'What happened to messages of the bus, by topic.',
     { topic: namesUpTo(MAX_BUS_TOPICS), event: namesUpTo(MAX_BUS_EVENTS) },
     () => Array.from(read(), ({ topic, event, value }) => ({ labels: { topic, event }, value })),
+  );
+}
+
+/** Adds `filbert_<service>_spans_total{event}`: what became of the spans of this process; all 0 while telemetry is off. */
+export function collectSpanCounters(metrics: Metrics): void {
+  metrics.counterFrom('spans_total', 'Spans of traces, by what became of them.', { event: SPAN_EVENTS }, () =>
+    SPAN_EVENTS.map((event) => ({ labels: { event }, value: spanCounts[event] })),
   );
 }

@@ -10,7 +10,7 @@ import { createReadiness } from '../lifecycle/readiness.ts';
 import { runService } from '../lifecycle/run-service.ts';
 import { createLogger, type Logger } from '../log/logger.ts';
 import { createMetrics, type Metrics } from '../metrics/metrics.ts';
-import { collectBusCounters, collectProcessMetrics } from '../metrics/process-metrics.ts';
+import { collectBusCounters, collectProcessMetrics, collectSpanCounters } from '../metrics/process-metrics.ts';
 import { createRpcServer, type RpcServer } from '../rpc/server.ts';
 import type { RpcService } from '../rpc/service.ts';
 import { startTelemetry, type Telemetry } from '../telemetry/telemetry.ts';
@@ -75,6 +75,7 @@ export async function runServiceProcess<V>(options: ServiceProcessOptions<V>): P
   const logger = createLogger({ level: config.logLevel, name: options.name });
   const metrics = createMetrics({ service: options.name });
   collectProcessMetrics(metrics.registry);
+  collectSpanCounters(metrics);
   const readiness = createReadiness(['bus', options.name]);
   const admin = createAdminServer({ listen: config.admin, metrics: metrics.registry, readiness, logger });
 

@@ -1,6 +1,7 @@
 export {
   activeTraceIds,
   activeTraceparent,
+  drawTrace,
   type SpanAttributes,
   type SpanOptions,
   startSpan,

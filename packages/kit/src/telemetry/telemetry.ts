@@ -1,4 +1,7 @@
+import type { Context } from '@opentelemetry/api';
+import type { tracing } from '@opentelemetry/sdk-node';
 import { isTracing, setTracing } from './spans.ts';
+import { TraceDraw } from './trace-draw.ts';
 
 /** Most ended spans that wait for being sent; more are dropped. */
 export const MAX_QUEUED_SPANS = 2_048;
@@ -8,6 +11,12 @@ export const SPAN_FLUSH_INTERVAL_MS = 2_000;
 export const SPAN_EXPORT_TIMEOUT_MS = 5_000;
 /** Longest time that the last delivery may take at shutdown, in ms. */
 export const TELEMETRY_SHUTDOWN_TIMEOUT_MS = 5_000;
+
+/** What happened to spans; labels of a metric. What is `ended` and neither `sent` nor `failed` waits, or was dropped. */
+export const SPAN_EVENTS = ['ended', 'sent', 'failed'] as const;
+
+/** Spans since the process started. Like tracing itself these are the process's. */
+export const spanCounts: Record<(typeof SPAN_EVENTS)[number], number> = { ended: 0, sent: 0, failed: 0 };
 
 export interface TelemetryOptions {
   readonly enabled: boolean;
@@ -55,13 +64,17 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
     import('@opentelemetry/sdk-node'),
     import('@opentelemetry/exporter-trace-otlp-http'),
   ]);
-  const exporter = new OTLPTraceExporter({ url, timeoutMillis: SPAN_EXPORT_TIMEOUT_MS });
+  const drawnKey = api.createContextKey('filbert: the trace is drawn');
+  const exporter = counted(new OTLPTraceExporter({ url, timeoutMillis: SPAN_EXPORT_TIMEOUT_MS }));
   const sdk = new NodeSDK({
     // Service and replica are told; host and process facts would only add identifying noise.
     autoDetectResources: false,
     resource: resources.resourceFromAttributes({ ...options.attributes, 'service.name': options.serviceName }),
-    sampler: new tracing.ParentBasedSampler({ root: new tracing.TraceIdRatioBasedSampler(options.sampleRatio) }),
+    sampler: new tracing.ParentBasedSampler({
+      root: drawnOr(drawnKey, new tracing.AlwaysOnSampler(), new tracing.TraceIdRatioBasedSampler(options.sampleRatio)),
+    }),
     spanProcessors: [
+      endCounter,
       new tracing.BatchSpanProcessor(exporter, {
         maxQueueSize: MAX_QUEUED_SPANS,
         scheduledDelayMillis: SPAN_FLUSH_INTERVAL_MS,
@@ -74,7 +87,8 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
     instrumentations: [],
   });
   sdk.start();
-  setTracing({ api, tracer: api.trace.getTracer('filbert') });
+  const draw = new TraceDraw(options.sampleRatio, Math.random);
+  setTracing({ api, tracer: api.trace.getTracer('filbert'), drawnKey, draw });
 
   return {
     enabled: true,
@@ -88,6 +102,35 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
       api.context.disable();
       api.propagation.disable();
     },
+  };
+}
+
+/** Counts spans that are recorded and ended. */
+const endCounter: tracing.SpanProcessor = {
+  onStart: () => {},
+  onEnd: () => void spanCounts.ended++,
+  forceFlush: () => Promise.resolve(),
+  shutdown: () => Promise.resolve(),
+};
+
+/** Counts what reaches the collector and what does not. */
+function counted(exporter: tracing.SpanExporter): tracing.SpanExporter {
+  return {
+    export: (spans, done) =>
+      exporter.export(spans, (result) => {
+        spanCounts[result.code === 0 ? 'sent' : 'failed'] += spans.length;
+        done(result);
+      }),
+    shutdown: () => exporter.shutdown(),
+  };
+}
+
+/** Samples traces that were drawn where they began with `drawn`, all others with `rest`. */
+function drawnOr(drawnKey: symbol, drawn: tracing.Sampler, rest: tracing.Sampler): tracing.Sampler {
+  return {
+    shouldSample: (context: Context, ...of) =>
+      (context.getValue(drawnKey) === true ? drawn : rest).shouldSample(context, ...of),
+    toString: () => `Drawn{or=${rest.toString()}}`,
   };
 }
 

@@ -11,6 +11,7 @@ import type { MergedFollower } from '../tables/merged-follower.ts';
 
 /** What the handlers of frames work with. */
 export interface EdgeContext {
+  readonly edgeId: string;
   readonly links: LinkRegistry;
   readonly reporter: LinkReporter;
   readonly ingress: Ingress;

@@ -7,8 +7,10 @@ import {
   oobPort,
   TTL_OFFSET,
 } from '@filbert/gnutella';
+import { drawTrace } from '@filbert/kit';
 import { nextDue } from '../cell-rate.ts';
 import type { PeerLink } from '../link/peer-link.ts';
+import { routeDrawnQuery } from '../traces.ts';
 import { dropBad, type EdgeContext } from './edge-context.ts';
 
 /** Hops plus TTL beyond this is refused (docs/protocol/02 §3). */
@@ -57,7 +59,8 @@ export function handleQuery(context: EdgeContext, link: PeerLink, bytes: Buffer,
   ) {
     bytes[flags] = (bytes[flags] as number) & ~OUT_OF_BAND_BIT;
   }
-  context.ingress.add(bytes, start, end, link.number);
+  if (drawTrace()) routeDrawnQuery(context, link, bytes, start, end);
+  else context.ingress.add(bytes, start, end, link.number);
 }
 
 /**

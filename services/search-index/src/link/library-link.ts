@@ -7,7 +7,7 @@ import {
   HEADER_BYTES,
   MAX_SCANNED_QUERY_BYTES,
 } from '@filbert/gnutella';
-import type { Clock, Logger, TimerHandle, Timers } from '@filbert/kit';
+import { startSpan, type Clock, type Logger, type TimerHandle, type Timers } from '@filbert/kit';
 import type { Library } from '../catalogue/library.ts';
 import { hitFrames, hitTtl } from '../hits/hit-frames.ts';
 import type { NodeAddress } from '../hits/node-address.ts';
@@ -62,7 +62,10 @@ export class LibraryLink {
   start(): void {
     const { edge, library } = this.#options;
     this.#link = edge.openLink(LinkKind.LINK_KIND_LIBRARY, {
-      onFrame: (bytes, start, end, _ttl, hops) => this.#onFrame(bytes, start, end, hops),
+      onFrame: (bytes, start, end, _ttl, hops, trace) => {
+        if (trace === undefined) this.#onFrame(bytes, start, end, hops, undefined);
+        else this.#onTracedFrame(bytes, start, end, hops, trace);
+      },
     });
     this.#stopListening = library.onChange(() => this.#schedule());
     void this.#build();
@@ -107,12 +110,26 @@ export class LibraryLink {
     }
   }
 
-  #onFrame(bytes: Uint8Array, start: number, end: number, hops: number): void {
-    const result = this.#answer(bytes, start, end, hops);
-    this.counters.queries[result]++;
+  /** As a span of the query's trace; the hits go on with it. */
+  #onTracedFrame(bytes: Uint8Array, start: number, end: number, hops: number, trace: string): void {
+    const { counters } = this;
+    const { records, hits } = counters;
+    const span = startSpan('match', { parent: trace });
+    try {
+      const result = this.#onFrame(bytes, start, end, hops, span.traceparent);
+      span.setAttributes({ result, files: counters.records - records, hits: counters.hits - hits });
+    } finally {
+      span.end();
+    }
   }
 
-  #answer(bytes: Uint8Array, start: number, end: number, hops: number): QueryResult {
+  #onFrame(bytes: Uint8Array, start: number, end: number, hops: number, trace: string | undefined): QueryResult {
+    const result = this.#answer(bytes, start, end, hops, trace);
+    this.counters.queries[result]++;
+    return result;
+  }
+
+  #answer(bytes: Uint8Array, start: number, end: number, hops: number, trace: string | undefined): QueryResult {
     const { library, address, clock, onMatched } = this.#options;
     if (bytes[start + FUNCTION_OFFSET] !== Descriptor.QUERY) return 'not-a-query';
     const query = decodeQuery(bytes, start + HEADER_BYTES, end, MAX_SCANNED_QUERY_BYTES);
@@ -124,7 +141,7 @@ export class LibraryLink {
     const source = address.source();
     if (source === undefined) return 'no-address';
     for (const frame of hitFrames(files, source, { guid: guidAt(bytes, start), ttl: hitTtl(hops) })) {
-      this.#link?.send(frame);
+      this.#link?.send(frame, trace);
       this.counters.hits++;
       this.counters.hitBytes += frame.length;
     }

@@ -8,7 +8,7 @@ import {
   randomMessageGuid,
   type RandomBytes,
 } from '@filbert/gnutella';
-import { RpcError, type Clock, type Timers } from '@filbert/kit';
+import { RpcError, startSpan, type Clock, type Timers } from '@filbert/kit';
 import type { LinkOpener } from '../link/link-opener.ts';
 import { FoundFiles, type Found } from './found-files.ts';
 import { HIT_VERDICTS, judgeHit, type HitVerdict } from './judge-hit.ts';
@@ -99,9 +99,11 @@ export class NetworkSearches {
     this.#active++;
     this.counters.searches++;
     const link = edge.openLink(LinkKind.LINK_KIND_USER, {
-      onFrame: (bytes, start, end, _ttl, hops) => {
+      onFrame: (bytes, start, end, _ttl, hops, trace) => {
         if (bytes[start + FUNCTION_OFFSET] !== Descriptor.QUERY_HIT || !guidEquals(bytes, guid, start)) return;
+        const hitSpan = trace === undefined ? undefined : startSpan('take hit', { parent: trace });
         this.#take(bytes, start, end, hops, asked.value, found, waiting);
+        hitSpan?.end();
         wake();
       },
     });
@@ -110,17 +112,20 @@ export class NetworkSearches {
       wake();
     };
     const timer = timers.setTimeout(end, timeoutMs);
+    // Belongs to the call that asked for it.
+    const span = startSpan('search');
+    let result: SearchEndReason | 'left' = 'left';
     options.signal.addEventListener('abort', end);
     try {
-      link.send(asked.value.frame);
+      link.send(asked.value.frame, span.traceparent);
       this.#recall(asked.value, found, waiting);
       let yielded = 0;
       for (;;) {
         for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
           yield next;
-          if (++yielded >= enough) return 'enough';
+          if (++yielded >= enough) return (result = 'enough');
         }
-        if (isLate || options.signal.aborted) return 'timeout';
+        if (isLate || options.signal.aborted) return (result = 'timeout');
         await new Promise<void>((resolve) => (wake = resolve));
       }
     } finally {
@@ -128,6 +133,8 @@ export class NetworkSearches {
       options.signal.removeEventListener('abort', end);
       link.close();
       this.#active--;
+      span.setAttributes({ result, files: found.files, sources: found.sources });
+      span.end();
     }
   }
 

@@ -1,4 +1,4 @@
-import type { Logger } from '@filbert/kit';
+import { startSpan, type Logger } from '@filbert/kit';
 import type { PeerAddress, Sha1 } from '@filbert/gnutella';
 import type { BlameReason, TransfersCounters } from '../counters.ts';
 import type { Bandwidth } from '../http/bandwidth.ts';
@@ -178,7 +178,7 @@ export class Download implements SessionDownload {
     this.#stopping = new AbortController();
     this.#failure = undefined;
     this.#set('queued', '');
-    this.#running = this.#run().finally(() => {
+    this.#running = this.#runTraced().finally(() => {
       this.#running = undefined;
       this.#isEnding = false;
       if (this.#startAgain) {
@@ -269,6 +269,17 @@ export class Download implements SessionDownload {
     this.version++;
   }
 
+  /** As a trace of its own, from here to the last byte or whatever else ends it; log lines carry its ids. */
+  async #runTraced(): Promise<void> {
+    const span = startSpan('download', { trace: 'by-ratio', attributes: { had_bytes: this.#written.bytes } });
+    try {
+      await span.run(() => this.#run());
+    } finally {
+      span.setAttributes({ result: this.#state, bytes: this.doneBytes, sources: this.#sources.size });
+      span.end();
+    }
+  }
+
   async #run(): Promise<void> {
     const { signal } = this.#stopping;
     const checkpoints = setInterval(() => void this.#checkpoint(), this.#deps.timings.checkpointMs);
@@ -347,13 +358,29 @@ export class Download implements SessionDownload {
     const signal = AbortSignal.any([this.#stopping.signal, this.#round.signal]);
     try {
       if (this.#oneSourceOnly && [...this.#contributors].some((key) => key !== source.key)) await this.#discard();
-      const end = await this.#talk(source, signal);
+      const end = await this.#talkTraced(source, signal);
       if (signal.aborted || end.kind === 'stopped') return;
       if (end.kind === 'blamed') this.#blame(source, end.reason, end.retryAfterMs);
       else source.restUntilMs = this.#deps.wallClock() + RECONNECT_MS;
     } catch (error) {
       this.#failure ??= error instanceof Error ? error : new Error(String(error));
       this.#round.abort();
+    }
+  }
+
+  async #talkTraced(source: Source, signal: AbortSignal): Promise<SessionEnd> {
+    const span = startSpan('fetch from source', { kind: 'client' });
+    const bytesBefore = source.bytes;
+    try {
+      const end = await span.run(() => this.#talk(source, signal));
+      span.setAttributes({ result: end.kind === 'blamed' ? end.reason : end.kind });
+      return end;
+    } catch (error) {
+      span.fail(error);
+      throw error;
+    } finally {
+      span.setAttributes({ bytes: source.bytes - bytesBefore });
+      span.end();
     }
   }
 

@@ -10,6 +10,7 @@ import {
   type Guid,
   type PeerAddress,
 } from '@filbert/gnutella';
+import { activeTraceparent } from '@filbert/kit';
 import type { TransfersCounters } from '../counters.ts';
 import type { GivWaiters } from '../giv/giv-waiters.ts';
 import { AddressWindow } from '../http/address-window.ts';
@@ -66,7 +67,7 @@ export class PushClient {
     });
     const connection = await waiters.wait(serventGuid, timeoutMs, signal, () => {
       counters.pushesSent++;
-      link.send(frame);
+      link.send(frame, activeTraceparent());
     });
     return connection ?? 'no-giv';
   }

@@ -1,4 +1,5 @@
 import { formatSha1Urn, parseSha1Urn, type Sha1 } from '@filbert/gnutella';
+import { startSpan } from '@filbert/kit';
 import type { TransfersCounters } from '../counters.ts';
 import type { LibraryAnswer, LibraryFile, LibraryLookup } from '../library.ts';
 import { queueHeaders, queueingOf, ticketOf } from '../slots/queue-headers.ts';
@@ -249,14 +250,23 @@ export class UploadServer {
       pushed: session.pushed,
     };
     this.#uploads.add(upload);
+    const traced = startSpan('upload', {
+      trace: 'by-ratio',
+      kind: 'server',
+      attributes: { partial, pushed: session.pushed },
+    });
+    let result: 'sent' | 'cut' | 'failed' = 'failed';
     try {
       const sent = await sendFile(connection, body, bandwidth, stallMs, (bytes) => {
         upload.sentBytes += bytes;
         counters.uploadedBytes += bytes;
       });
+      result = sent ? 'sent' : 'cut';
       if (!sent) connection.destroy();
       return sent && keep;
     } finally {
+      traced.setAttributes({ result, bytes: upload.sentBytes });
+      traced.end();
       this.#uploads.delete(upload);
       slots.done(connection);
     }

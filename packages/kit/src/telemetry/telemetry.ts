@@ -1,5 +1,5 @@
 import type { Context } from '@opentelemetry/api';
-import type { tracing } from '@opentelemetry/sdk-node';
+import type { core, tracing } from '@opentelemetry/sdk-node';
 import { isTracing, setTracing } from './spans.ts';
 import { TraceDraw } from './trace-draw.ts';
 
@@ -59,13 +59,16 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
   const url = tracesUrl(options.endpoint);
   const { shutdownTimeoutMs = TELEMETRY_SHUTDOWN_TIMEOUT_MS } = options;
 
-  const [api, { NodeSDK, resources, tracing }, { OTLPTraceExporter }] = await Promise.all([
+  const [api, { NodeSDK, core, resources, tracing }, { OTLPTraceExporter }] = await Promise.all([
     import('@opentelemetry/api'),
     import('@opentelemetry/sdk-node'),
     import('@opentelemetry/exporter-trace-otlp-http'),
   ]);
   const drawnKey = api.createContextKey('filbert: the trace is drawn');
-  const exporter = counted(new OTLPTraceExporter({ url, timeoutMillis: SPAN_EXPORT_TIMEOUT_MS }));
+  const exporter = counted(
+    new OTLPTraceExporter({ url, timeoutMillis: SPAN_EXPORT_TIMEOUT_MS }),
+    core.ExportResultCode.SUCCESS,
+  );
   const sdk = new NodeSDK({
     // Service and replica are told; host and process facts would only add identifying noise.
     autoDetectResources: false,
@@ -114,11 +117,11 @@ const endCounter: tracing.SpanProcessor = {
 };
 
 /** Counts what reaches the collector and what does not. */
-function counted(exporter: tracing.SpanExporter): tracing.SpanExporter {
+function counted(exporter: tracing.SpanExporter, success: core.ExportResultCode): tracing.SpanExporter {
   return {
     export: (spans, done) =>
       exporter.export(spans, (result) => {
-        spanCounts[result.code === 0 ? 'sent' : 'failed'] += spans.length;
+        spanCounts[result.code === success ? 'sent' : 'failed'] += spans.length;
         done(result);
       }),
     shutdown: () => exporter.shutdown(),

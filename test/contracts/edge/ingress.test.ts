@@ -9,6 +9,7 @@ import {
 } from '@filbert/contracts';
 import { createInProcessBus, type Bus } from '@filbert/kit';
 import { Ingress, StateStream } from '@filbert/contracts';
+import { FakeClock } from '../../support/fake-clock.ts';
 import { EDGE_ID, turns } from '../../support/frame-bench.ts';
 import { encodeFrame, pushPayload, randomGuid, RAW_DESCRIPTOR } from '../../support/raw-wire.ts';
 
@@ -32,7 +33,8 @@ describe('connections ingress', () => {
   }
 
   beforeEach(() => {
-    bus = createInProcessBus();
+    // Credit ages by the clock: a busy machine must not use it up.
+    bus = createInProcessBus({ clock: new FakeClock() });
     events = [];
     state = new StateStream({ bus, edgeId: EDGE_ID, epoch: 7, links: () => [] });
     bus.subscribe(edgeState(EDGE_ID), ({ records }) => void events.push({ records: records.length }));
@@ -123,7 +125,8 @@ describe('connections ingress', () => {
 
   it('sheds queries that came far when the shard does not keep up, and counts what finds no credit', async () => {
     open(1);
-    bus = createInProcessBus();
+    // Credit ages by the clock: a busy machine must not use it up.
+    bus = createInProcessBus({ clock: new FakeClock() });
     const slow = new Ingress({ bus, map, state, edgeId: EDGE_ID, epoch: 7 });
     const releases: (() => void)[] = [];
     bus.openReader(routerIngress(0), () => new Promise<void>((resolve) => void releases.push(resolve)));

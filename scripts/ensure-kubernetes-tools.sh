@@ -17,8 +17,6 @@ ensure() { # tool suite package
   echo "$1 is missing: unpacking Debian's $3" >&2
   local folder
   folder=$(mktemp -d)
-  # A machine whose apt never looked for packages knows no mirror.
-  [ -n "$(apt-get indextargets 2>/dev/null | head -1)" ] || apt-get update -qq >&2
   bash scripts/containers/debian-package.sh "$2" "$3" "$folder"
   install -D -m 755 "$folder/usr/bin/$1" "$tools/$1"
   rm -rf "$folder"

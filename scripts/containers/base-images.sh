@@ -8,11 +8,26 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 node_image=$(awk 'toupper($1) == "FROM" { print $2; exit }' Dockerfile)
 nats_image=$(awk '$1 == "image:" && $2 ~ /^nats:/ { print $2; exit }' docker-compose.yml)
 here=$PWD/scripts/containers
-pull_timeout_s=${FILBERT_PULL_TIMEOUT_S:-120}
+pull_timeout_s=${FILBERT_PULL_TIMEOUT_S:-300}
+# A registry that says nothing for this long is taken as none.
+registry_timeout_s=${FILBERT_REGISTRY_TIMEOUT_S:-20}
 
 say() { echo "base-images: $*" >&2; }
 present() { docker image inspect "$1" >/dev/null 2>&1; }
-pull() { timeout "$pull_timeout_s" docker pull -q "$1" >/dev/null 2>&1; }
+
+# Docker prints its first line when the registry has answered, or the error.
+pull() { # image
+  local log=$work/pull.log deadline=$((SECONDS + registry_timeout_s))
+  : >"$log"
+  timeout "$pull_timeout_s" docker pull "$1" >"$log" 2>&1 &
+  local pulling=$!
+  while [ ! -s "$log" ] && kill -0 "$pulling" 2>/dev/null; do
+    [ "$SECONDS" -lt "$deadline" ] || kill "$pulling" 2>/dev/null
+    sleep 0.1
+  done
+  wait "$pulling"
+}
+
 node_arch() { case $(dpkg --print-architecture) in amd64) echo x64 ;; arm64) echo arm64 ;; *) uname -m ;; esac; }
 
 # A package of npm's registry, unpacked into a folder.
@@ -25,11 +40,10 @@ npm_package() { # package@version folder
 }
 
 make_node_image() {
-  command -v mmdebstrap >/dev/null 2>&1 || {
-    export DEBIAN_FRONTEND=noninteractive
-    { apt-get update -qq && apt-get install -y -qq --no-install-recommends mmdebstrap; } >&2
-  }
-  mmdebstrap --quiet --variant=minbase --include=ca-certificates,libstdc++6 bookworm - |
+  command -v mmdebstrap >/dev/null 2>&1 || "$here/../apt-install.sh" mmdebstrap
+  mmdebstrap --quiet --variant=minbase --include=ca-certificates,libstdc++6 \
+    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+    --dpkgopt='path-exclude=/usr/share/locale/*' bookworm - |
     docker import - filbert-local/bookworm >/dev/null
   local context=$work/node version
   # The version that the sources are tested with.

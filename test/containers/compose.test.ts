@@ -6,36 +6,36 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { freePort } from '../support/nats-server.ts';
 import type { RawPeer } from '../support/raw-peer.ts';
-import { buildImage, docker } from './support/container-node.ts';
+import { RAW_DESCRIPTOR, randomGuid } from '../support/raw-wire.ts';
+import { base32 } from './support/base32.ts';
+import { ComposeProject } from './support/compose-project.ts';
+import { buildImage } from './support/container-node.ts';
+import { startFileSource, type FileSource } from './support/file-source.ts';
 import { askForHit, assertFound, joinLeaf } from './support/search.ts';
 
-/** `docker compose ps --format json` prints an object a line. */
-const psSchema = z.object({
-  Service: z.string(),
-  Name: z.string(),
-  State: z.string(),
-  ExitCode: z.number(),
-  Health: z.string(),
-});
-
 const SHARED = 'damson\n'.repeat(1000);
+/** What a leaf has and the node fetches. */
+const OFFERED_BYTES = 300_000;
+/** The command line's search of one query may take this long in containers on a busy machine. */
+const SEARCH_TIMEOUT_MS = 60_000;
+const WORKERS = [1, 2, 3];
+
+/** A line of `filbert search --json`. */
+const foundSchema = z.object({ name: z.string(), sha1: z.string(), address: z.string(), port: z.number() });
+/** A line of `filbert download --json`. */
+const downloadSchema = z.object({ state: z.string(), path: z.string() });
 
 describe('containers: docker compose up', () => {
-  const project = `filbert-test-${process.pid}`;
   const peers: RawPeer[] = [];
-  let env: Record<string, string> = {};
+  let project: ComposeProject;
   let folder = '';
   let address = { host: '127.0.0.1', port: 0 };
+  let source: FileSource | undefined;
 
-  const compose = (...args: string[]): Promise<string> => docker(['compose', '-p', project, ...args], env);
   const leaf = async (words?: string[]): Promise<RawPeer> => {
     const peer = await joinLeaf(address, words);
     peers.push(peer);
     return peer;
-  };
-  const containers = async (): Promise<z.infer<typeof psSchema>[]> => {
-    const lines = (await compose('ps', '--all', '--format', 'json')).split('\n');
-    return lines.map((line) => psSchema.parse(JSON.parse(line)));
   };
 
   const urn = `urn:sha1:${base32(createHash('sha1').update(SHARED).digest())}`;
@@ -49,6 +49,23 @@ describe('containers: docker compose up', () => {
     assert.equal(part.status, 206);
     assert.equal(await part.text(), 'damson\ndamson\n');
   };
+  /** A leaf finds the shared file; the hit must send it to the one port that is published. */
+  const assertShares = async (): Promise<void> => {
+    const { payload } = await askForHit(await leaf(), 'damson cheese');
+    assert.ok(payload.includes('damson cheese.txt'));
+    assert.ok(payload.includes(urn));
+    // Port and address (protocol page 02 §10).
+    assert.equal(payload.readUInt16LE(1), address.port);
+    assert.deepEqual([...payload.subarray(3, 7)], [127, 0, 0, 1]);
+  };
+  /** A worker fetches what the source has, as its magnet link says, byte for byte. */
+  const assertDownloads = async (worker: number, { name, urn: wanted, sha1Hex }: FileSource, from: string) => {
+    const link = new URLSearchParams({ xt: wanted, dn: name, xs: `http://${from}/uri-res/N2R?${wanted}` });
+    const lines = await project.filbert('transfers', worker, 'download', `magnet:?${String(link)}`, '--json');
+    const { state, path } = downloadSchema.parse(JSON.parse(lines.split('\n').at(-1) ?? ''));
+    assert.equal(state, 'completed');
+    assert.equal((await project.exec('transfers', worker, 'sha1sum', path)).split(' ')[0], sha1Hex);
+  };
 
   before(async () => {
     await buildImage();
@@ -56,25 +73,32 @@ describe('containers: docker compose up', () => {
     // The services run as another user.
     await chmod(folder, 0o755);
     await writeFile(join(folder, 'damson cheese.txt'), SHARED, { mode: 0o644 });
+    source = await startFileSource('mirabelle jam.bin', OFFERED_BYTES);
     // A node of this machine must not be in the way.
     address = { host: '127.0.0.1', port: await freePort() };
-    env = { FILBERT_PORT: String(address.port), FILBERT_SEEDS: 'none', FILBERT_SHARE_FOLDER: folder };
-    await compose('up', '--detach', '--wait', '--wait-timeout', '300');
+    project = new ComposeProject({
+      FILBERT_PORT: String(address.port),
+      FILBERT_SEEDS: 'none',
+      FILBERT_SHARE_FOLDER: folder,
+    });
+    await project.up();
   });
 
   after(async () => {
     await Promise.all(peers.map((peer) => peer.close()));
-    await compose('down', '--volumes', '--timeout', '60');
+    // Missing where the image could not be built.
+    await (project as ComposeProject | undefined)?.remove();
+    await source?.stop();
     await rm(folder, { recursive: true, force: true });
   });
 
   it('the files say what compose understands, with the admin ports and without', async () => {
-    await compose('config', '--quiet');
-    await compose('-f', 'docker-compose.yml', '-f', 'docker-compose.admin.yml', 'config', '--quiet');
+    await project.run('config', '--quiet');
+    await project.run('-f', 'docker-compose.yml', '-f', 'docker-compose.admin.yml', 'config', '--quiet');
   });
 
   it('every service comes up, healthy where it can say so', async () => {
-    const all = await containers();
+    const all = await project.containers();
     assert.deepEqual(all.map(({ Service }) => Service).sort(), [
       'bootstrap',
       'connections',
@@ -93,55 +117,92 @@ describe('containers: docker compose up', () => {
     await assertFound(await leaf(), await leaf(['bullace']), 'bullace');
   });
 
-  it('it shares: a leaf finds a file of the share folder, with its hash', async () => {
-    const hit = await askForHit(await leaf(), 'damson cheese');
-    assert.ok(hit.payload.includes('damson cheese.txt'));
-    assert.ok(hit.payload.includes(urn));
+  it('it shares: a leaf finds a file of the share folder, with its hash and the Gnutella port to fetch it from', async () => {
+    await assertShares();
   });
 
   it('it uploads: the file comes by its hash from the Gnutella port, whole and in part', async () => {
     await assertUploads();
   });
 
+  it('it searches and downloads: the command line in a container finds what a leaf has, and fetches it', async () => {
+    const offer = source ?? assert.fail();
+    const holder = await leaf(['mirabelle', 'jam', 'bin']);
+    // By then the holder's table is in use.
+    await assertFound(await leaf(), holder, 'mirabelle jam');
+    const gateway = await project.gateway();
+    const search = project.filbert('search-index', 1, 'search', 'mirabelle', 'bin', '--json', '--enough', '1');
+    const answer = async (): Promise<void> => {
+      const isAsked = ({ descriptor, payload }: { descriptor: number; payload: Buffer }): boolean =>
+        descriptor === RAW_DESCRIPTOR.query && payload.includes('mirabelle bin');
+      const query = await holder.next(isAsked, SEARCH_TIMEOUT_MS);
+      const records = [{ index: 1, size: offer.sizeBytes, name: offer.name, urn: offer.urn }];
+      holder.sendHit({ queryGuid: query.guid, serventGuid: randomGuid(), ip: gateway, port: offer.port, records });
+    };
+    const [lines] = await Promise.all([search, answer()]);
+    const found = foundSchema.parse(JSON.parse(lines.split('\n')[0] ?? ''));
+    assert.equal(`urn:sha1:${found.sha1}`, offer.urn);
+    assert.equal(found.name, offer.name);
+    await assertDownloads(1, offer, `${found.address}:${found.port}`);
+    assert.ok(offer.served > 0);
+  });
+
   it('the root file system cannot be written, nor what is shared', async () => {
     for (const path of ['/app/x', '/x', '/share/x']) {
-      const touch = compose('exec', '-T', 'search-index', 'touch', path);
-      await assert.rejects(touch, /Read-only file system/);
+      await assert.rejects(project.exec('search-index', 1, 'touch', path), /Read-only file system/);
     }
   });
 
-  it('scales transfers to three workers, each with a name of its own', async () => {
-    await compose('up', '--detach', '--wait', '--wait-timeout', '300', '--scale', 'transfers=3', '--no-recreate');
-    const names = (await compose('exec', '-T', 'transfers', 'ls', '/data/names')).split('\n');
+  it('scales transfers to three workers, each with a name of its own, and all upload and download', async () => {
+    await project.up('--scale', 'transfers=3', '--no-recreate');
+    const names = (await project.exec('transfers', 1, 'ls', '/data/names')).split('\n');
     assert.deepEqual(names, ['transfers-0.lock', 'transfers-1.lock', 'transfers-2.lock']);
-    for (let worker = 0; worker < 3; worker++) await assertUploads();
+    await assertShares();
+    const gateway = await project.gateway();
+    for (const worker of WORKERS) {
+      await assertUploads();
+      const offer = await startFileSource(`greengage ${worker}.bin`, OFFERED_BYTES);
+      try {
+        await assertDownloads(worker, offer, `${gateway}:${offer.port}`);
+      } finally {
+        await offer.stop();
+      }
+    }
+  });
+
+  it('no container runs as root or may write its root file system, and none but connections publishes a port', async () => {
+    const all = await project.containers();
+    assert.equal(all.filter(({ Service }) => Service === 'transfers').length, WORKERS.length);
+    for (const container of all) {
+      const { Service } = container;
+      const { Config, HostConfig } = await project.inspect(container);
+      assert.equal(Config.User, '1000:1000', Service);
+      assert.equal(HostConfig.ReadonlyRootfs, true, Service);
+      assert.equal(HostConfig.Privileged, false, Service);
+      assert.deepEqual(HostConfig.CapDrop, ['ALL'], Service);
+      const published = Service === 'connections' ? { '6346/tcp': [{ HostPort: String(address.port) }] } : {};
+      assert.deepEqual(HostConfig.PortBindings ?? {}, published, Service);
+    }
   });
 
   it('a service that is killed comes back, and what was asked before is found again', async () => {
     const asker = await leaf();
     const holder = await leaf(['greengage']);
     await assertFound(asker, holder, 'greengage');
-    await compose('kill', 'router');
-    await compose('up', '--detach', '--wait', '--wait-timeout', '300', '--no-recreate');
+    await project.run('kill', 'router');
+    await project.up('--no-recreate');
     await assertFound(asker, holder, 'greengage');
   });
 
   it('stops: peers get BYE and every service exits with 0', async () => {
     const peer = await leaf();
-    await compose('stop', '--timeout', '60');
+    await project.stop();
     await peer.waitClosed();
     assert.equal(peer.bye?.code, 200);
-    for (const { Service, ExitCode, State } of await containers()) {
+    for (const { Service, ExitCode, State } of await project.containers()) {
       assert.equal(State, 'exited', Service);
       // A nats-server that is told to end exits with 1.
       if (Service !== 'nats') assert.equal(ExitCode, 0, Service);
     }
   });
 });
-
-/** RFC 4648, for 20 bytes, which need no padding. */
-function base32(bytes: Buffer): string {
-  const bits = Array.from(bytes, (byte) => byte.toString(2).padStart(8, '0')).join('');
-  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
-  return (bits.match(/.{5}/g) ?? []).map((five) => alphabet[Number.parseInt(five, 2)]).join('');
-}

@@ -37,12 +37,21 @@ export async function docker(args: readonly string[], env: Record<string, string
 
 let built: Promise<void> | undefined;
 
-/** Builds the image, once for all suites of a run. */
+/** Builds the image, once for all suites of a run, and removes what earlier builds left behind. */
 export function buildImage(): Promise<void> {
-  built ??= GenericContainer.fromDockerfile(ROOT)
-    .build(IMAGE, { deleteOnExit: false })
-    .then(() => undefined);
+  built ??= build();
   return built;
+}
+
+async function build(): Promise<void> {
+  // By the command line: an image that testcontainers builds has labels of the run, so that it is another one each time.
+  await docker(['build', '--tag', IMAGE, '.']);
+  // Images that had the tag before.
+  await docker(['image', 'prune', '--force', '--filter', 'label=org.opencontainers.image.title=Filbert']);
+  // The classic builder keeps the stage that generates messages; the newest one, which comes first, spares the next build.
+  const stage = ['--filter', 'dangling=true', '--filter', 'label=filbert.stage=messages'];
+  const [, ...old] = (await docker(['images', '--quiet', ...stage])).split('\n');
+  if (old.length > 0) await docker(['rmi', ...old]);
 }
 
 /** One service in a container. */

@@ -1,0 +1,86 @@
+import { z } from 'zod';
+import { docker } from './container-node.ts';
+
+/** `docker compose ps --format json` prints an object a line. */
+const psSchema = z.object({
+  Service: z.string(),
+  Name: z.string(),
+  State: z.string(),
+  ExitCode: z.number(),
+  Health: z.string(),
+});
+export type ComposeContainer = z.infer<typeof psSchema>;
+
+/** What `docker inspect` tells of a container. */
+const inspectSchema = z.object({
+  Config: z.object({ User: z.string() }),
+  HostConfig: z.object({
+    ReadonlyRootfs: z.boolean(),
+    Privileged: z.boolean(),
+    CapDrop: z.array(z.string()).nullable(),
+    PortBindings: z.record(z.string(), z.array(z.object({ HostPort: z.string() }))).nullable(),
+  }),
+});
+export type ContainerFacts = z.infer<typeof inspectSchema>;
+
+/** A container may take this long until its health check passes, on a machine that does much else. */
+const WAIT_TIMEOUT_S = 300;
+/** Longer than a service's drain. */
+const STOP_TIMEOUT_S = 60;
+/** Reads the token of the node's control and is the command line: the image has the one, the volume the other. */
+const FILBERT = 'FILBERT_CONTROL_TOKEN=$(cat /control/token) exec node cli/src/main.ts "$@" --control 127.0.0.1:9347';
+
+/** The repository's `docker-compose.yml` under a project name of its own. */
+export class ComposeProject {
+  readonly name = `filbert-test-${process.pid}`;
+  readonly #env: Record<string, string>;
+
+  /** @param env - what the compose file takes from the environment */
+  constructor(env: Record<string, string>) {
+    this.#env = env;
+  }
+
+  /** Runs `docker compose`. @throws Error with what it said on stderr */
+  run(...args: string[]): Promise<string> {
+    return docker(['compose', '-p', this.name, ...args], this.#env);
+  }
+
+  /** Starts what does not run and waits until every health check passes. */
+  async up(...args: string[]): Promise<void> {
+    await this.run('up', '--detach', '--wait', '--wait-timeout', String(WAIT_TIMEOUT_S), ...args);
+  }
+
+  /** Ends everything as an orchestrator does. */
+  async stop(): Promise<void> {
+    await this.run('stop', '--timeout', String(STOP_TIMEOUT_S));
+  }
+
+  /** Removes everything, data too. */
+  async remove(): Promise<void> {
+    await this.run('down', '--volumes', '--timeout', String(STOP_TIMEOUT_S));
+  }
+
+  async containers(): Promise<ComposeContainer[]> {
+    const lines = (await this.run('ps', '--all', '--format', 'json')).split('\n');
+    return lines.map((line) => psSchema.parse(JSON.parse(line)));
+  }
+
+  async inspect({ Name }: ComposeContainer): Promise<ContainerFacts> {
+    return inspectSchema.parse(JSON.parse(await docker(['inspect', '--format', '{{json .}}', Name])));
+  }
+
+  /** Runs a command in a container of a service, by its number from 1. */
+  exec(service: string, number: number, ...command: string[]): Promise<string> {
+    return this.run('exec', '-T', '--index', String(number), service, ...command);
+  }
+
+  /** Runs the command line against the control of a service, in its container. */
+  filbert(service: string, number: number, ...args: string[]): Promise<string> {
+    return this.exec(service, number, 'sh', '-c', FILBERT, 'filbert', ...args);
+  }
+
+  /** The address of this machine as containers see it. */
+  gateway(): Promise<string> {
+    return docker(['network', 'inspect', `${this.name}_default`, '--format', '{{(index .IPAM.Config 0).Gateway}}']);
+  }
+}

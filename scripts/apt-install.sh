@@ -16,4 +16,4 @@ done
 [ $# -eq 0 ] && exit 0
 # What another run that was cut short left half installed.
 [ -z "$(dpkg --audit)" ] || dpkg --configure -a >&2 || true
-apt-get "${options[@]}" install -y --no-install-recommends "$@" >&2
+said=$(apt-get "${options[@]}" install -y --no-install-recommends "$@" 2>&1) || { tail -20 <<<"$said" >&2; exit 1; }

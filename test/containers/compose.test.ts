@@ -81,6 +81,7 @@ describe('containers: docker compose up', () => {
       FILBERT_SEEDS: 'none',
       FILBERT_SHARE_FOLDER: folder,
     });
+    await project.removeAbandoned();
     await project.up();
   });
 

@@ -23,6 +23,10 @@ const inspectSchema = z.object({
 });
 export type ContainerFacts = z.infer<typeof inspectSchema>;
 
+/** `docker compose ls --format json` prints one array. */
+const lsSchema = z.array(z.object({ Name: z.string() }));
+const NAME_PREFIX = 'filbert-test-';
+
 /** A container may take this long until its health check passes, on a machine that does much else. */
 const WAIT_TIMEOUT_S = 300;
 /** Longer than a service's drain. */
@@ -32,7 +36,7 @@ const FILBERT = 'FILBERT_CONTROL_TOKEN=$(cat /control/token) exec node cli/src/m
 
 /** The repository's `docker-compose.yml` under a project name of its own. */
 export class ComposeProject {
-  readonly name = `filbert-test-${process.pid}`;
+  readonly name = `${NAME_PREFIX}${process.pid}`;
   readonly #env: Record<string, string>;
 
   /** @param env - what the compose file takes from the environment */
@@ -43,6 +47,16 @@ export class ComposeProject {
   /** Runs `docker compose`. @throws Error with what it said on stderr */
   run(...args: string[]): Promise<string> {
     return docker(['compose', '-p', this.name, ...args], this.#env);
+  }
+
+  /** Removes what test runs that were cut short left: an engine starts such containers again whenever it starts. */
+  async removeAbandoned(): Promise<void> {
+    const projects = lsSchema.parse(JSON.parse(await docker(['compose', 'ls', '--all', '--format', 'json'])));
+    for (const { Name } of projects) {
+      const pid = Name.startsWith(NAME_PREFIX) ? Number(Name.slice(NAME_PREFIX.length)) : Number.NaN;
+      if (!Number.isSafeInteger(pid) || isAlive(pid)) continue;
+      await docker(['compose', '-p', Name, 'down', '--volumes', '--timeout', '1'], this.#env);
+    }
   }
 
   /** Starts what does not run and waits until every health check passes. */
@@ -82,5 +96,14 @@ export class ComposeProject {
   /** The address of this machine as containers see it. */
   gateway(): Promise<string> {
     return docker(['network', 'inspect', `${this.name}_default`, '--format', '{{(index .IPAM.Config 0).Gateway}}']);
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
   }
 }

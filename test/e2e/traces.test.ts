@@ -7,13 +7,13 @@ import { searchV1, transfersV1 } from '@filbert/contracts';
 import { base32Encode } from '@filbert/gnutella';
 import { callStream, callUnary, createRpcClient, parseHostPort } from '@filbert/kit';
 import { freePort, NodeProcess } from '../support/node-process.ts';
-import { startOtlpReceiver, type OtlpReceiver, type ReceivedSpan } from '../support/otlp-receiver.ts';
+import { attribute, startOtlpReceiver, type OtlpReceiver, type ReceivedSpan } from '../support/otlp-receiver.ts';
 import type { RawPeer } from '../support/raw-peer.ts';
 import { guidBehind, randomGuid, type RawFrame } from '../support/raw-wire.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { FORMS } from './support/forms.ts';
 import { Network } from './support/network.ts';
-import { attribute, serviceOf, tracesOf, treeOf, type TraceTree } from './support/trace-tree.ts';
+import { serviceOf, tracesOf, treeOf, type TraceTree } from './support/trace-tree.ts';
 
 const CALL = { timeoutMs: 5_000 };
 const READY_TIMEOUT_MS = 20_000;

@@ -13,7 +13,7 @@ import {
   type InternalLink,
   type NodeFacts,
 } from '@filbert/contracts';
-import { encodeQuery, QueryFlag, SlotSet, tableForNames } from '@filbert/gnutella';
+import { encodeQuery, encodeQueryHit, QueryFlag, SlotSet, tableForNames } from '@filbert/gnutella';
 import { createInProcessBus, createLogger, type Bus } from '@filbert/kit';
 import { Router } from '../../services/router/src/router.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -31,6 +31,21 @@ const FACTS: NodeFacts = {
   hosts: [],
   startedAtMs: 0,
 };
+/** A QUERY HIT of one file to the query of this GUID. */
+function hit({ query: guid }: { readonly query: Uint8Array }): Uint8Array {
+  return encodeQueryHit(
+    { guid, ttl: 3 },
+    {
+      port: 6346,
+      ip: 0xc0000201,
+      speed: 1_000,
+      records: [{ index: 1, sizeBytes: 10, name: 'quiet river' }],
+      trailer: { vendor: 'TEST' },
+      serventGuid: new Uint8Array(16).fill(8),
+    },
+  );
+}
+
 /** A NATS message, and so the largest that a table may be, in bytes. */
 const MAX_MESSAGE_BYTES = 1024 * 1024;
 
@@ -93,6 +108,30 @@ describe('router on the bus, with internal edges', () => {
       router.shard?.links.matrix.find(new Uint32Array(1), 0, new Uint32Array(1), 0, new Uint32Array(8192)),
       0,
     );
+  });
+
+  it('carries a trace from one internal link to another and back, and to no frame beside', async () => {
+    const trace = `00-${'ab'.repeat(16)}-${'cd'.repeat(8)}-01`;
+    const asked: (string | undefined)[] = [];
+    const answered: (string | undefined)[] = [];
+    const library = edge.openLink(LinkKind.LINK_KIND_LIBRARY, {
+      onFrame: (bytes, start, _end, _ttl, _hops, given) => {
+        asked.push(given);
+        library.send(hit({ query: bytes.slice(start, start + 16) }), given);
+      },
+    });
+    const user = edge.openLink(LinkKind.LINK_KIND_USER, {
+      onFrame: (_bytes, _start, _end, _ttl, _hops, given) => answered.push(given),
+    });
+    library.setTable(tableForNames(['quiet river'], []));
+    await routed(2);
+    for (const [n, given] of [undefined, trace, undefined].entries()) {
+      const guid = new Uint8Array(16).fill(n + 1);
+      user.send(encodeQuery({ guid, ttl: 3 }, { flags: QueryFlag.GGEP_HASH, text: 'river quiet' }), given);
+    }
+    await waitFor('the hits', () => answered.length === 3);
+    assert.deepEqual(asked, [undefined, trace, undefined]);
+    assert.deepEqual(answered, [undefined, trace, undefined]);
   });
 
   it('tells a full merged table in a message that fits NATS, whole and as published', async () => {

@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
 import { LinkKind, type EgressBatch } from '@filbert/contracts';
-import { startTelemetry, type Telemetry } from '@filbert/kit';
 import { MAX_TRACED_HITS, MAX_TRACED_QUERIES, TracedFrames } from '../../services/router/src/traced-frames.ts';
-import { attribute } from '../e2e/support/trace-tree.ts';
-import { startOtlpReceiver, type OtlpReceiver } from '../support/otlp-receiver.ts';
+import { attribute, recordSpans, type SpanRecording } from '../support/otlp-receiver.ts';
 import { guid, hit, names, query, ShardWorld } from './shard-world.ts';
 
 const traceId = 'ab'.repeat(16);
@@ -80,18 +78,12 @@ describe('router: traced frames', () => {
   });
 
   describe('while telemetry is on', () => {
-    let receiver: OtlpReceiver;
-    let telemetry: Telemetry;
+    let recording: SpanRecording;
 
     beforeEach(async () => {
-      receiver = await startOtlpReceiver();
-      const { endpoint } = receiver;
-      telemetry = await startTelemetry({ enabled: true, endpoint, serviceName: 'router', sampleRatio: 0 });
+      recording = await recordSpans(0);
     });
-    afterEach(async () => {
-      await telemetry.shutdown();
-      await receiver.close();
-    });
+    afterEach(() => recording.end());
 
     it('are spans below what led to them, hand themselves on, and say what became of them', async () => {
       const [from, other] = [world.ultrapeer(), world.ultrapeer()];
@@ -101,14 +93,14 @@ describe('router: traced frames', () => {
       route(from, query('nobody has this', { id: 3, ttl: 1 }));
       route(from, query('hopless', { id: 4, hops: 255 }));
       route(other, hit({ servent: guid(600) }), onward);
-      await telemetry.shutdown();
-      const spans = receiver.spans.map((span) => ({
+      const recorded = await recording.end();
+      const spans = recorded.map((span) => ({
         name: span.name,
         parent: span.parentSpanId,
         result: attribute(span, 'result'),
         deliveries: attribute(span, 'deliveries'),
       }));
-      const own = receiver.spans[0]?.spanId ?? '';
+      const own = recorded[0]?.spanId ?? '';
       assert.equal(onward, `00-${traceId}-${own}-01`);
       const parent = 'cd'.repeat(8);
       assert.deepEqual(spans, [
@@ -118,7 +110,7 @@ describe('router: traced frames', () => {
         { name: 'route query', parent, result: 'hops-exceeded', deliveries: 0 },
         { name: 'route hit', parent: own, result: 'routed', deliveries: 1 },
       ]);
-      assert.deepEqual([...new Set(receiver.spans.map((span) => span.traceId))], [traceId]);
+      assert.deepEqual([...new Set(recorded.map((span) => span.traceId))], [traceId]);
     });
   });
 });

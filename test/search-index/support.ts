@@ -76,6 +76,8 @@ export class StandInLink implements InternalLink {
   readonly number: number;
   readonly kind: LinkKind;
   readonly sent: Uint8Array[] = [];
+  /** W3C traceparents that the frames sent went with. */
+  readonly traces: (string | undefined)[] = [];
   readonly tables: SlotSet[] = [];
   closed = false;
   readonly #options: InternalLinkOptions;
@@ -90,7 +92,8 @@ export class StandInLink implements InternalLink {
     this.tables.push(table);
   }
 
-  send(frame: Uint8Array): void {
+  send(frame: Uint8Array, trace?: string): void {
+    this.traces.push(trace);
     this.sent.push(frame.slice());
   }
 

@@ -1,5 +1,6 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { startTelemetry } from '@filbert/kit';
 import { z } from 'zod';
 
 const Attribute = z.object({ key: z.string(), value: z.record(z.string(), z.unknown()) });
@@ -76,4 +77,34 @@ export async function startOtlpReceiver(): Promise<OtlpReceiver> {
         server.closeAllConnections();
       }),
   };
+}
+
+/** What a part of the node, run in this process, recorded. */
+export interface SpanRecording {
+  /** Turns telemetry off and gives what was recorded until then, in order of its end; further calls give the same. */
+  end(): Promise<readonly ReceivedSpan[]>;
+}
+
+/** Turns telemetry on in this process; whoever calls must also `end` it. */
+export async function recordSpans(sampleRatio: number): Promise<SpanRecording> {
+  const receiver = await startOtlpReceiver();
+  const { shutdown } = await startTelemetry({
+    enabled: true,
+    endpoint: receiver.endpoint,
+    serviceName: 'test',
+    sampleRatio,
+  });
+  let ended: Promise<readonly ReceivedSpan[]> | undefined;
+  const end = async (): Promise<readonly ReceivedSpan[]> => {
+    await shutdown();
+    await receiver.close();
+    return receiver.spans;
+  };
+  return { end: () => (ended ??= end()) };
+}
+
+/** The value of a span's attribute; undefined where it has none. */
+export function attribute(span: ReceivedSpan | undefined, key: string): unknown {
+  const found = span?.attributes.find((each) => each.key === key);
+  return found === undefined ? undefined : Object.values(found.value)[0];
 }

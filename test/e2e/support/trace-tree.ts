@@ -12,12 +12,6 @@ export function tracesOf(spans: readonly ReceivedSpan[]): ReadonlyMap<string, re
   return Map.groupBy(spans, ({ traceId }) => traceId);
 }
 
-/** The value of a span's attribute; undefined where it has none. */
-export function attribute(span: ReceivedSpan, key: string): unknown {
-  const found = span.attributes.find((each) => each.key === key);
-  return found === undefined ? undefined : Object.values(found.value)[0];
-}
-
 /** The service that sent a span. */
 export function serviceOf(span: ReceivedSpan): string {
   const name = span.resource.get('service.name');

@@ -24,6 +24,7 @@ import { MAX_RESULTS_PER_QUERY } from '../../../services/search-index/src/link/a
 import { LibraryLink, TABLE_DEBOUNCE_MS } from '../../../services/search-index/src/link/library-link.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { someFacts } from '../../support/frame-bench.ts';
+import { attribute, recordSpans } from '../../support/otlp-receiver.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { hashedFile, openLibrary, sha1Of, silent, StandInEdge, TempFolder, type TestLibrary } from '../support.ts';
 
@@ -105,6 +106,29 @@ describe('search-index: library link', () => {
     assert.deepEqual(names(ask({ text: 'green song' })), []);
     assert.deepEqual([link.counters.queries.answered, link.counters.queries['nothing-found']], [1, 1]);
     assert.equal(link.counters.records, 2);
+  });
+
+  it('answers a traced query as a span of its trace, with which the hits go on, and others without', async () => {
+    opened.add('/m/Blue Song.mp3', '/m/Red Song.mp3');
+    link.start();
+    const [traceId, parent] = ['ab'.repeat(16), 'cd'.repeat(8)];
+    const recording = await recordSpans(0);
+    try {
+      const frame = encodeQuery({ guid: GUID, ttl: 3 }, { flags: QueryFlag.IS_FLAGS, text: 'song' });
+      edge.last.receive(frame);
+      edge.last.receive(frame, `00-${traceId}-${parent}-01`);
+    } finally {
+      await recording.end();
+    }
+    const [span, ...others] = await recording.end();
+    assert.deepEqual(others, []);
+    assert.deepEqual([span?.name, span?.traceId, span?.parentSpanId], ['match', traceId, parent]);
+    assert.deepEqual(
+      ['result', 'files', 'hits'].map((key) => attribute(span, key)),
+      ['answered', 2, 1],
+    );
+    assert.deepEqual(edge.last.traces, [undefined, `00-${traceId}-${span?.spanId}-01`]);
+    assert.equal(link.counters.queries.answered, 2);
   });
 
   it('answers a hash, whatever words stand beside it, and no other file then', () => {

@@ -30,6 +30,7 @@ import {
 import { MAX_RECENT_SOURCES, RECENT_MS } from '../../../services/search-index/src/search/recent-finds.ts';
 import { searchQuery } from '../../../services/search-index/src/search/search-query.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
+import { attribute, recordSpans } from '../../support/otlp-receiver.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { sha1Of, StandInEdge } from '../support.ts';
 
@@ -122,6 +123,26 @@ describe('search-index: a person’s search', () => {
     clock.advance(DEFAULT_TIMEOUT_MS);
     assert.equal(await end, 'timeout');
     assert.deepEqual([link.closed, searches.active, clock.pending], [true, 0, 0]);
+  });
+
+  it('is one span until it ends, with which its query goes on and that hits of its trace stand below', async () => {
+    const recording = await recordSpans(1);
+    try {
+      const search = await start('song', { enough: 1 });
+      const [trace] = edge.last.traces;
+      edge.last.receive(hitFrame(search.guid), trace);
+      assert.equal(await search.end, 'enough');
+      const [taken, whole, ...others] = await recording.end();
+      assert.deepEqual(others, []);
+      assert.deepEqual([taken?.name, taken?.parentSpanId], ['take hit', whole?.spanId]);
+      assert.equal(trace, `00-${whole?.traceId}-${whole?.spanId}-01`);
+      assert.deepEqual(
+        [whole?.name, ...['result', 'files', 'sources'].map((key) => attribute(whole, key))],
+        ['search', 'enough', 1, 1],
+      );
+    } finally {
+      await recording.end();
+    }
   });
 
   it('groups sources by hash: names and sizes by how many tell them', async () => {

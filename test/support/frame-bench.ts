@@ -15,6 +15,7 @@ import { EdgeCounters } from '../../services/connections/src/counters.ts';
 import { dispatchFrame } from '../../services/connections/src/frames/dispatch.ts';
 import type { EdgeContext } from '../../services/connections/src/frames/edge-context.ts';
 import { HalfPatches } from '../../services/connections/src/frames/half-patches.ts';
+import { QueryFilter } from '../../services/connections/src/frames/query-filter.ts';
 import { HostReporter } from '../../services/connections/src/host-reporter.ts';
 import { Ingress, StateStream } from '@filbert/contracts';
 import { CompressionBudget } from '../../services/connections/src/link/compression-budget.ts';
@@ -104,6 +105,7 @@ export class FrameBench implements LinkHost {
   readonly links = new LinkRegistry();
   readonly counters = new EdgeCounters();
   readonly halfPatches: HalfPatches;
+  readonly queryFilter = new QueryFilter();
   readonly context: EdgeContext;
   readonly routed: RoutedFrame[] = [];
   readonly state: StateBatch[] = [];
@@ -146,6 +148,7 @@ export class FrameBench implements LinkHost {
       hosts: this.#reporter,
       merged: new MergedFollower({ bus, edgeId: EDGE_ID, now }),
       halfPatches: this.halfPatches,
+      queryFilter: this.queryFilter,
       counters: this.counters,
       allowPrivate: this.allowPrivate,
       facts: () => this.facts,
@@ -176,6 +179,7 @@ export class FrameBench implements LinkHost {
   onClosed(link: PeerLink, reason: string): void {
     this.links.remove(link);
     this.halfPatches.finished(link);
+    this.queryFilter.forget(link);
     this.closed.set(link.number, reason);
   }
 

@@ -32,6 +32,7 @@ import { dispatchFrame } from './frames/dispatch.ts';
 import type { EdgeContext } from './frames/edge-context.ts';
 import { HalfPatches } from './frames/half-patches.ts';
 import { expireResets } from './frames/qrp.ts';
+import { QueryFilter } from './frames/query-filter.ts';
 import { greet } from './frames/greeting.ts';
 import { HandOver } from './hand-over.ts';
 import { HostReporter } from './host-reporter.ts';
@@ -96,6 +97,7 @@ export class Edge implements LinkHost, DeliverySink {
   readonly view: NodeView;
   readonly handOver: HandOver;
   readonly halfPatches = new HalfPatches();
+  readonly queryFilter = new QueryFilter();
   readonly #options: EdgeOptions;
   readonly #wallClock: () => number;
   readonly #bus: Bus;
@@ -249,6 +251,7 @@ export class Edge implements LinkHost, DeliverySink {
       hosts: this.#hosts,
       merged: this.#merged,
       halfPatches: this.halfPatches,
+      queryFilter: this.queryFilter,
       counters: this.counters,
       allowPrivate: this.#options.allowPrivate,
       facts: () => this.view.facts ?? facts,
@@ -348,6 +351,7 @@ export class Edge implements LinkHost, DeliverySink {
     this.#pongs.forget(link);
     this.#reporter.forget(link);
     this.halfPatches.finished(link);
+    this.queryFilter.forget(link);
     this.#state.gone(link.number);
     this.counters.linksClosed++;
     const { closedLinks } = this.counters;

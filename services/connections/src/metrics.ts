@@ -58,6 +58,11 @@ export function declareMetrics(metrics: Metrics, edge: Edge): void {
     { reason: FRAME_DROP_REASONS },
     () => FRAME_DROP_REASONS.map((reason) => ({ labels: { reason }, value: counters.framesDropped[reason] })),
   );
+  metrics.counterFrom(
+    'queries_trimmed_total',
+    'Queries for every file of a kind that were sent on with a lower TTL.',
+    () => edge.queryFilter.trimmed,
+  );
   metrics.gaugeFrom(
     'half_patch_bytes',
     'Memory held for tables that come in several patches.',

@@ -36,9 +36,12 @@ describe('connections QUERY', () => {
   });
   afterEach(() => bench.stop());
 
+  let asked = 0;
+
+  /** Each with a text of its own: repetitions have rules of theirs, see query-filter.test.ts. */
   function query(from: PeerLink, frame: Partial<RawFrame> & { flags?: number } = {}): RawFrame {
     const { flags, ...rest } = frame;
-    const payload = queryPayload({ text: 'some words', ...(flags !== undefined && { flags }) });
+    const payload = queryPayload({ text: `some words ${++asked}`, ...(flags !== undefined && { flags }) });
     return bench.receive(from, { descriptor: QUERY, ttl: 3, payload, ...rest });
   }
 

@@ -13,8 +13,8 @@ export {
   type QrpReceiverOptions,
 } from './qrp-receiver.ts';
 export { QueryDefect } from './query-defect.ts';
-export { MAX_SCANNED_URNS } from './query-extensions.ts';
-export { MAX_SCANNED_QUERY_BYTES, MAX_SCANNED_WORDS, QueryScanner } from './query-scanner.ts';
+export { MAX_SCANNED_URNS, QueryExtensions } from './query-extensions.ts';
+export { isWhatsNewText, MAX_SCANNED_QUERY_BYTES, MAX_SCANNED_WORDS, QueryScanner } from './query-scanner.ts';
 export { bitmapBytes, MAX_TABLE_BITS, SlotSet } from './slot-set.ts';
 export { applyDifference, difference, fillRatio, merge, resize, type SlotDifference } from './slot-set-operations.ts';
 export { matches, tableMatches } from './table-match.ts';

@@ -78,6 +78,9 @@ export class QueryExtensions {
   urnCount = 0;
   /** GGEP WH with value 1. */
   whatsNew = false;
+  /** Where the data of GGEP XQ lies, as it came: the text that the query's own stands for. Both 0 without one (§6). */
+  extendedTextStart = 0;
+  extendedTextEnd = 0;
 
   readonly #scratch = new Uint8Array(SCRATCH_BYTES);
   #seenH = false;
@@ -94,6 +97,7 @@ export class QueryExtensions {
   clear(): void {
     this.urnCount = 0;
     this.whatsNew = false;
+    this.extendedTextStart = this.extendedTextEnd = 0;
     this.#seenH = this.#seenU = this.#seenWh = false;
     this.#extensions = 0;
   }
@@ -241,9 +245,13 @@ export class QueryExtensions {
     for (let first = true; at < end; first = false) {
       if (!first && ++this.#extensions >= MAX_SCANNED_EXTENSIONS) break;
       at = this.#readEntry(bytes, at, end);
-      if ((this.#flags & GGEP_DEFLATE) !== 0) continue;
       const idLength = this.#flags & GGEP_ID_LENGTH;
       const id = bytes[this.#idAt];
+      if (idLength === 2 && id === 0x58 && bytes[this.#idAt + 1] === 0x51 && this.extendedTextEnd === 0) {
+        this.extendedTextStart = this.#dataAt;
+        this.extendedTextEnd = this.#dataEnd;
+      }
+      if ((this.#flags & GGEP_DEFLATE) !== 0) continue;
       if (idLength === 1 && id === 0x48 && !this.#seenH) {
         this.#seenH = true;
         if (!this.#readH(bytes)) return false;

@@ -36,6 +36,15 @@ const SPACE = 0x20;
 const HASH_SEED = 0x811c9dc5;
 const HASH_PRIME = 0x01000193;
 
+/** Whether the text in `bytes` from `start` to `end` is that of a query for what is new (docs/protocol/02-messages.md §9). */
+export function isWhatsNewText(bytes: Uint8Array, start: number, end: number): boolean {
+  if (end - start !== WHATS_NEW_TEXT.length) return false;
+  for (let index = 0; index < WHATS_NEW_TEXT.length; index++) {
+    if (((bytes[start + index] as number) | 0x20) !== WHATS_NEW_TEXT.charCodeAt(index)) return false;
+  }
+  return true;
+}
+
 /**
  * Reads what routing needs from a QUERY's payload, without making an object for it: one instance is reused from query
  * to query, and its fields hold until the next `scan`. Text that is all ASCII is hashed straight from the bytes; other
@@ -104,7 +113,7 @@ export class QueryScanner {
     if (defect !== QueryDefect.none) return defect;
     this.urnCount = extensions.urnCount;
 
-    this.whatsNew = extensions.whatsNew || this.#isWhatsNewText(bytes);
+    this.whatsNew = extensions.whatsNew || isWhatsNewText(bytes, this.textStart, textEnd);
     if (this.whatsNew && this.urnCount > 0) return QueryDefect.whatsNewWithUrn;
     if (textEnd - this.textStart < MIN_TEXT_BYTES && this.urnCount === 0) return QueryDefect.tooLittle;
 
@@ -134,14 +143,6 @@ export class QueryScanner {
     this.flags = flags;
     this.outOfBand = (flags & FLAG_OUT_OF_BAND) !== 0;
     this.firewalled = (flags & FLAG_FIREWALLED) !== 0;
-    return true;
-  }
-
-  #isWhatsNewText(bytes: Uint8Array): boolean {
-    if (this.textEnd - this.textStart !== WHATS_NEW_TEXT.length) return false;
-    for (let index = 0; index < WHATS_NEW_TEXT.length; index++) {
-      if (((bytes[this.textStart + index] as number) | 0x20) !== WHATS_NEW_TEXT.charCodeAt(index)) return false;
-    }
     return true;
   }
 

@@ -3,6 +3,7 @@ import type { PeerAddress } from '@filbert/gnutella';
 import type { EdgeCounters, FrameDropReason } from '../counters.ts';
 import type { HostReporter } from '../host-reporter.ts';
 import type { HalfPatches } from './half-patches.ts';
+import type { QueryFilter } from './query-filter.ts';
 import type { LinkReporter } from '../link/link-reporter.ts';
 import type { LinkRegistry } from '../link/link-registry.ts';
 import type { PeerLink } from '../link/peer-link.ts';
@@ -19,6 +20,7 @@ export interface EdgeContext {
   readonly hosts: HostReporter;
   readonly merged: MergedFollower;
   readonly halfPatches: HalfPatches;
+  readonly queryFilter: QueryFilter;
   readonly counters: EdgeCounters;
   readonly allowPrivate: boolean;
   readonly facts: () => NodeFacts;

@@ -51,6 +51,11 @@ export function handleQuery(context: EdgeContext, link: PeerLink, bytes: Buffer,
     }
     link.nextQueryAt = due;
   }
+  const refusal = context.queryFilter.refusal(link, bytes, start, end, context.now());
+  if (refusal !== undefined) {
+    context.counters.framesDropped[refusal]++;
+    return;
+  }
   const flags = start + HEADER_BYTES;
   if (
     flags < end &&

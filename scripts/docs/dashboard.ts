@@ -29,6 +29,24 @@ const rate = (metric: string, by: string): string => `sum by (${by}) (rate(${met
 const per = (metric: string, label: string): readonly Query[] => [
   { expr: rate(metric, label), legend: `{{${label}}}` },
 ];
+/** The slowest hundredth, the slowest tenth and the median of a histogram. */
+const latency = (metric: string, selector = ''): readonly Query[] =>
+  (
+    [
+      ['99 %', 0.99],
+      ['90 %', 0.9],
+      ['median', 0.5],
+    ] as const
+  ).map(([legend, share]) => ({
+    expr: `histogram_quantile(${share}, sum by (le) (rate(${metric}_bucket${selector}${WINDOW})))`,
+    legend,
+  }));
+/** A metric that each process has under a name of its own. */
+const anyService = (metric: string): string => `{__name__=~"filbert_.+_${metric}"}`;
+/** The slowest hundredth of a histogram by one of its labels. */
+const slowest = (metric: string, label: string, named = (name: string): string => name): readonly Query[] => [
+  { expr: `histogram_quantile(0.99, ${rate(named(`${metric}_bucket`), `le, ${label}`)})`, legend: `{{${label}}}` },
+];
 const each = (metric: string): readonly Query[] => [{ expr: metric, legend: '{{instance}}' }];
 
 const ROWS: readonly Row[] = [
@@ -108,6 +126,18 @@ const ROWS: readonly Row[] = [
         unit: 'ops',
         queries: per('filbert_connections_connections_refused_total', 'reason'),
       },
+      {
+        title: 'Time of handshakes',
+        description: 'Of those that led to a link. Slow ones are those of slow peers, unless all are.',
+        unit: 's',
+        queries: latency('filbert_connections_handshake_seconds', '{result="connected"}'),
+      },
+      {
+        title: 'Age of batches at the edges',
+        description: 'From a shard to the edge. Above some tens of milliseconds the edges or the bus are behind.',
+        unit: 's',
+        queries: latency('filbert_connections_egress_age_seconds'),
+      },
     ],
   },
   {
@@ -152,6 +182,27 @@ const ROWS: readonly Row[] = [
         unit: 'ops',
         queries: [{ expr: rate('filbert_router_replays_asked_total', 'instance'), legend: '{{instance}}' }],
       },
+      {
+        title: 'Age of batches at the shards',
+        description: 'From an edge to the shard, waits included. Near 0.25 s the edges begin to shed.',
+        unit: 's',
+        queries: latency('filbert_router_ingress_age_seconds'),
+      },
+      {
+        title: 'Bytes of frames',
+        description: 'From and to the edges; a frame for many links counts once.',
+        unit: 'Bps',
+        queries: [
+          { expr: `sum(rate(filbert_router_received_bytes_total${WINDOW}))`, legend: 'from edges' },
+          { expr: `sum(rate(filbert_router_sent_bytes_total${WINDOW}))`, legend: 'to edges' },
+        ],
+      },
+      {
+        title: 'Batches held',
+        description: 'They wait for link records, 0.2 s at most. More than a few for long: the bus loses messages.',
+        unit: 'short',
+        queries: each('filbert_router_held_batches'),
+      },
     ],
   },
   {
@@ -176,16 +227,7 @@ const ROWS: readonly Row[] = [
         title: 'Time to match',
         description: 'Of a query with the index.',
         unit: 's',
-        queries: [
-          {
-            expr: `histogram_quantile(0.99, ${rate('filbert_search_index_match_seconds_bucket', 'le')})`,
-            legend: '99 %',
-          },
-          {
-            expr: `histogram_quantile(0.5, ${rate('filbert_search_index_match_seconds_bucket', 'le')})`,
-            legend: 'median',
-          },
-        ],
+        queries: latency('filbert_search_index_match_seconds'),
       },
     ],
   },
@@ -239,6 +281,24 @@ const ROWS: readonly Row[] = [
           { expr: rate('filbert_transfers_givs_total', 'result'), legend: 'GIV {{result}}' },
         ],
       },
+      {
+        title: 'First byte of uploads',
+        description: 'From a request to the first byte of the file: the library, the slots and the disk.',
+        unit: 's',
+        queries: latency('filbert_transfers_upload_first_byte_seconds'),
+      },
+      {
+        title: 'First byte of downloads',
+        description: 'From our request to the first byte of the file: the sources and the way to them.',
+        unit: 's',
+        queries: latency('filbert_transfers_download_first_byte_seconds'),
+      },
+      {
+        title: 'Time of requests',
+        description: '99 % by answer. With a file it is the time of the whole upload.',
+        unit: 's',
+        queries: slowest('filbert_transfers_request_seconds', 'answer'),
+      },
     ],
   },
   {
@@ -246,12 +306,32 @@ const ROWS: readonly Row[] = [
     panels: [
       {
         title: 'Hosts known',
-        description: 'In the host cache, and those that answered.',
+        description: 'In the host cache, by state. None that is untried or proven: nobody is left to dial.',
+        unit: 'short',
+        stacked: true,
+        queries: [{ expr: 'max by (state) (filbert_bootstrap_hosts)', legend: '{{state}}' }],
+      },
+      {
+        title: 'Parts of the node',
+        description: 'Edges, library parts and transfers workers that bootstrap hears of.',
         unit: 'short',
         queries: [
-          { expr: 'max(filbert_bootstrap_hosts_known)', legend: 'known' },
-          { expr: 'max(filbert_bootstrap_hosts_proven)', legend: 'proven' },
+          { expr: 'max(filbert_bootstrap_edges)', legend: 'edges' },
+          { expr: 'max(filbert_bootstrap_library_parts)', legend: 'library parts' },
+          { expr: 'max(filbert_bootstrap_transfers_workers)', legend: 'transfers workers' },
         ],
+      },
+      {
+        title: 'Requests over the bus',
+        description: '99 % by topic. Near the time-out of a topic its responder is away.',
+        unit: 's',
+        queries: slowest('bus_request_seconds', 'topic', anyService),
+      },
+      {
+        title: 'gRPC calls',
+        description: '99 % by method. Streams count with all of their time.',
+        unit: 's',
+        queries: slowest('rpc_call_seconds', 'method', anyService),
       },
       {
         title: 'CPU',

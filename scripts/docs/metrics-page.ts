@@ -10,6 +10,8 @@ import {
   createInProcessBus,
   createLogger,
   createMetrics,
+  createReadiness,
+  createRpcServer,
   loadConfig,
   type ConfigDefinition,
   type Metrics,
@@ -28,9 +30,11 @@ Generated from the sources by \`npm run docs\`; do not edit.
 The admin address (\`--admin\`, by default 127.0.0.1:9346) answers \`/metrics\` in Prometheus' text form,
 \`/metrics.json\` with the same as JSON, \`/livez\` and \`/readyz\`. Counters start at 0 with the process. Labels have closed
 sets of values: never an address, a GUID or the text of a query. \`node\` stands for the process that \`filbert up\` runs.
+In names \`search-index\` is written \`search_index\`.
 
-Only search-index has a histogram yet, of the time that matching takes; no other latencies are measured. In names
-\`search-index\` is written \`search_index\`.
+Latencies are histograms with buckets from 100 µs to 10 s. They are taken per batch, call, request or handshake, never per
+frame. Ages of batches compare the clocks of two processes: on two machines they are as good as these agree, and what
+seems to come from the future counts as 0.
 `;
 
 /** Every service of a node, made but not started, so that its metrics are declared. */
@@ -41,11 +45,11 @@ async function declaredMetrics(): Promise<readonly MetricJson[]> {
   const logger = createLogger({ level: 'silent', name: 'docs' });
   const of = (service: string): Metrics => createMetrics({ service, registry, strict: true });
   collectProcessMetrics(registry);
-  collectBusCounters(node, () => bus.counters());
+  collectBusCounters(node, bus);
   collectSpanCounters(node);
-  createBootstrapService(defaults(bootstrapConfig), { bus, logger, metrics: of('bootstrap') });
-  createRouterService([0], { bus, logger, metrics: of('router') });
-  createConnectionsService(defaults(connectionsConfig), {
+  const bootstrap = createBootstrapService(defaults(bootstrapConfig), { bus, logger, metrics: of('bootstrap') });
+  const router = createRouterService([0], { bus, logger, metrics: of('router') });
+  const connections = createConnectionsService(defaults(connectionsConfig), {
     bus,
     logger,
     metrics: of('connections'),
@@ -54,11 +58,16 @@ async function declaredMetrics(): Promise<readonly MetricJson[]> {
   });
   const data = mkdtempSync(join(tmpdir(), 'filbert-docs-'));
   try {
-    createSearchIndexService({ ...defaults(searchIndexConfig), data }, { bus, logger, metrics: of('search_index') });
+    const searchIndex = createSearchIndexService(
+      { ...defaults(searchIndexConfig), data },
+      { bus, logger, metrics: of('search_index') },
+    );
     const transfers = createTransfersService(
       { ...defaults(transfersConfig), data },
       { bus, logger, metrics: of('transfers') },
     );
+    const services = [connections, router, bootstrap, searchIndex, transfers].map(({ control }) => control);
+    createRpcServer({ services, health: createReadiness(), logger, metrics: node });
     const metrics = await registry.getMetricsAsJSON();
     await transfers.component.stop?.();
     return metrics;
@@ -89,10 +98,12 @@ export async function metricsPage(): Promise<string> {
   return `${parts.join('\n')}\n`;
 }
 
-const BUS = `\`bus_events_total\` counts what became of messages of the bus, by topic (the names in
+const BUS = `\`bus_request_seconds\` and \`rpc_call_seconds\` are the time that requests over the bus and gRPC calls of control took.
+
+\`bus_events_total\` counts what became of messages of the bus, by topic (the names in
 docs/architecture.md, "The bus") and event: \`published\` and \`delivered\` went well; \`disconnected\`, \`no-credit\`,
 \`queue-full\`, \`too-large\`, \`undecodable\` and \`handler-error\` did not. Where each service is a process, each has its own:
-\`filbert_<service>_bus_events_total\`. Likewise \`spans_total\`: of the spans that are recorded and ended, those that the
+\`filbert_<service>_bus_events_total\`, and likewise the others. \`spans_total\`: of the spans that are recorded and ended, those that the
 collector took and those that it did not; the rest waits or was dropped.
 `;
 
@@ -122,6 +133,12 @@ ${markdownTable(
       '',
       'Times that a process that lives did not tell its metrics.',
     ],
+    [
+      code('filbert_supervisor_rpc_call_seconds'),
+      'histogram',
+      '`service`, `method`: as of the node',
+      'Time that gRPC calls took, with the part of the process asked.',
+    ],
   ],
 )}
 `;
@@ -139,6 +156,7 @@ function metricTable(metrics: readonly MetricJson[]): string {
  */
 function labelsOf(metric: MetricJson): string {
   if (metric.name.endsWith('_bus_events_total')) return '`topic`, `event`';
+  if (metric.name.endsWith('_bus_request_seconds')) return '`topic`';
   if (!metric.name.startsWith('filbert_')) return '';
   const values = new Map<string, Set<string>>();
   for (const sample of metric.values) {

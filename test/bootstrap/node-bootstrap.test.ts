@@ -8,11 +8,14 @@ import {
   HostOutcome,
   hostsCandidates,
   hostsSeen,
+  librarySummary,
   nodeFacts,
   nodeFactsRequest,
+  transfersSummary,
   type NodeFacts,
 } from '@filbert/contracts';
-import { createInProcessBus, createLogger, type Bus } from '@filbert/kit';
+import { createInProcessBus, createLogger, createMetrics, type Bus } from '@filbert/kit';
+import { declareMetrics } from '../../services/bootstrap/src/metrics.ts';
 import { NodeBootstrap, type NodeBootstrapOptions } from '../../services/bootstrap/src/node-bootstrap.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { turns } from '../support/frame-bench.ts';
@@ -148,6 +151,51 @@ describe('bootstrap node', () => {
     assert.deepEqual(await candidates(), []);
     clock.advance(3_501);
     assert.deepEqual(await candidates(), ['5.6.7.8:6346']);
+  });
+
+  it('tells metrics of its hosts by state, its facts, and who is heard of', async () => {
+    const bootstrap = start({ seeds: ['9.9.9.9:6346'] });
+    const metrics = createMetrics({ service: 'bootstrap', strict: true });
+    declareMetrics(metrics, bootstrap);
+    const value = async (name: string): Promise<number> => {
+      const text = await metrics.registry.metrics();
+      const line = text.split('\n').find((one) => one.startsWith(`filbert_bootstrap_${name} `));
+      return Number(line?.split(' ').at(-1));
+    };
+    seen('5.6.7.8:6346', HostOutcome.HOST_OUTCOME_CONNECTED);
+    seen('6.6.7.8:6346', HostOutcome.HOST_OUTCOME_LEARNED);
+    seen('6.6.7.8:6346', HostOutcome.HOST_OUTCOME_UNREACHABLE);
+    seen('7.6.7.8:6346', HostOutcome.HOST_OUTCOME_LEARNED);
+    bus.publish(librarySummary, { edgeId: 'library-0', files: 3, kib: 4 });
+    bus.publish(transfersSummary, {
+      workerId: 'transfers-0',
+      internalAddress: '',
+      publicAddress: '',
+      uploads: 0,
+      freeSlots: 1,
+      draining: false,
+    });
+    bus.publish(edgesSummary, {
+      edgeId: 'edge-t',
+      epoch: 1,
+      stateNumber: 0,
+      leaves: 0,
+      ultrapeers: 0,
+      maxLeaves: 1,
+      maxUltrapeers: 1,
+      ultrapeerAddresses: [],
+      leafAddresses: [],
+      draining: false,
+    });
+    await turns();
+    const states = async (): Promise<number[]> =>
+      Promise.all(['untried', 'proven', 'failed', 'resting'].map((state) => value(`hosts{state="${state}"}`)));
+    assert.deepEqual(await states(), [2, 0, 0, 2], 'who was just dialled is left alone');
+    assert.deepEqual([await value('edges'), await value('library_parts'), await value('transfers_workers')], [1, 1, 1]);
+    assert.ok((await value('facts_version')) > 1);
+    clock.advance(16 * 60_000);
+    assert.deepEqual(await states(), [2, 1, 1, 0]);
+    assert.deepEqual([await value('edges'), await value('library_parts'), await value('transfers_workers')], [0, 0, 0]);
   });
 
   it('reads no more hosts of one report than one may hold', async () => {

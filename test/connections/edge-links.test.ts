@@ -426,6 +426,8 @@ describe('connections edge', () => {
     peer.sendQuery({ text: 'hello', ttl: 3 });
     peer.sendFrame(0x99, Buffer.alloc(0));
     await waitFor('both', () => link.counters.messagesIn === 2);
+    harness.verdict(link, 0);
+    await waitFor('the batch', () => harness.edge.counters.egressAge.count === 1);
     const received = [...harness.edge.links.all()].reduce((sum, one) => sum + one.counters.bytesIn, 0);
     await peer.close();
     await waitFor('the end of the link', () => harness.edge.links.size === 1);
@@ -445,5 +447,9 @@ describe('connections edge', () => {
     assert.equal(value('ingress_frames_total{result="batched"}'), 1);
     assert.equal(value('links_closed_total'), 1);
     assert.ok((value('received_bytes_total') ?? 0) >= received);
+    assert.equal(value('handshake_seconds_count{direction="in",result="connected"}'), 2);
+    assert.equal(value('handshake_seconds_count{direction="in",result="other"}'), 0);
+    assert.ok((value('handshake_seconds_sum{direction="in",result="connected"}') ?? 0) > 0);
+    assert.ok((value('egress_age_seconds_sum') ?? 9) < 5);
   });
 });

@@ -46,7 +46,8 @@ describe('docs: links', () => {
   it('metrics of the supervisor, listed by hand, are those that it declares', () => {
     const listed = readFileSync(`${root}docs/metrics.md`, 'utf8').matchAll(/`filbert_supervisor_([a-z_]+)`/g);
     const source = readFileSync(`${root}cli/src/up/supervisor.ts`, 'utf8');
-    const declared = source.matchAll(/metrics\.(?:gaugeFrom|counterFrom)\(\s*'([a-z_]+)'/g);
+    const server = readFileSync(`${root}packages/kit/src/rpc/server.ts`, 'utf8');
+    const declared = `${source}${server}`.matchAll(/metrics\.(?:gaugeFrom|counterFrom|durationsFrom)\(\s*'([a-z_]+)'/g);
     const names = (matches: Iterable<RegExpMatchArray>): string[] =>
       Array.from(matches, ([, name = '']) => name).sort();
     assert.deepEqual(names(listed), names(declared), 'correct scripts/docs/metrics-page.ts');

@@ -14,7 +14,8 @@ import {
   type NodeFacts,
 } from '@filbert/contracts';
 import { encodeQuery, encodeQueryHit, QueryFlag, SlotSet, tableForNames } from '@filbert/gnutella';
-import { createInProcessBus, createLogger, type Bus } from '@filbert/kit';
+import { createInProcessBus, createLogger, createMetrics, Durations, type Bus } from '@filbert/kit';
+import { declareMetrics } from '../../services/router/src/metrics.ts';
 import { Router } from '../../services/router/src/router.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -54,10 +55,12 @@ describe('router on the bus, with internal edges', () => {
   let router: Router;
   let edge: InternalEdge;
   let aheadMs: number;
+  let ingressAge: Durations;
 
   beforeEach(async () => {
     bus = createInProcessBus();
     aheadMs = 0;
+    ingressAge = new Durations();
     bus.respond(nodeFactsRequest, () => FACTS);
     router = new Router({
       bus,
@@ -65,6 +68,8 @@ describe('router on the bus, with internal edges', () => {
       shard: 0,
       epoch: 21,
       now: () => performance.now() + aheadMs,
+      wallClock: Date.now,
+      ingressAge,
     });
     await router.start();
     const facts = new FactsFollower({ bus });
@@ -150,6 +155,41 @@ describe('router on the bus, with internal edges', () => {
       assert.ok(MergedTable.encode(table).finish().length < MAX_MESSAGE_BYTES / 4);
       assert.equal(SlotSet.fromBitmap(table.bits, table.bitmap).has(3), true);
     }
+  });
+
+  it('tells how old batches are, how many are held, and the bytes that came and went', async () => {
+    const metrics = createMetrics({ service: 'router', strict: true });
+    declareMetrics(metrics, [router], ingressAge);
+    const value = async (name: string): Promise<number> => {
+      const text = await metrics.registry.metrics();
+      return Number(new RegExp(`^filbert_router_${name} (\\S+)$`, 'm').exec(text)?.[1]);
+    };
+    const got: number[] = [];
+    const library = edge.openLink(LinkKind.LINK_KIND_LIBRARY, {
+      onFrame: (_bytes, start, end) => got.push(end - start),
+    });
+    const user = edge.openLink(LinkKind.LINK_KIND_USER, { onFrame: () => undefined });
+    library.setTable(tableForNames(['quiet river'], []));
+    await routed(2);
+    assert.equal(await value('edges'), 1);
+    const guid = Buffer.alloc(16, 5);
+    const frame = Buffer.from(encodeQuery({ guid, ttl: 3 }, { flags: QueryFlag.GGEP_HASH, text: 'river quiet' }));
+    user.send(frame);
+    await waitFor('the query', () => got.length === 1);
+    assert.equal(await value('ingress_age_seconds_count'), 1);
+    assert.ok((await value('ingress_age_seconds_sum')) < 5);
+    assert.deepEqual(
+      [await value('received_bytes_total'), await value('sent_bytes_total')],
+      [frame.length, frame.length],
+    );
+    const builder = new IngressBatchBuilder();
+    builder.add(frame, 0, frame.length, user.number);
+    const ahead = { ...builder.take(), edgeId: 'library-0', edgeEpoch: 5, shardMapVersion: 4, stateNumber: 1_000 };
+    bus.openWriter(routerIngress(0), { epoch: 6 }).send(ahead, frame.length);
+    await waitFor('the batch that is held', async () => (await value('held_batches')) === 1);
+    aheadMs += 1_000;
+    await waitFor('it to be dropped', async () => (await value('held_batches')) === 0);
+    assert.equal(await value('ingress_age_seconds_count'), 1, 'what is never routed has no age');
   });
 
   it('drops batches that were made for another shard map', async () => {

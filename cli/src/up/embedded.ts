@@ -33,7 +33,7 @@ export async function runEmbedded(config: NodeConfig): Promise<number> {
   const bus = createInProcessBus({
     onError: (error, topic) => logger.error({ err: error, topic }, 'a handler of bus messages failed'),
   });
-  collectBusCounters(metrics, () => bus.counters());
+  collectBusCounters(metrics, bus);
 
   const bootstrap = createBootstrapService(config.bootstrap, {
     bus,
@@ -70,6 +70,7 @@ export async function runEmbedded(config: NodeConfig): Promise<number> {
     services: [connections.control, router.control, bootstrap.control, searchIndex.control, transfers.control],
     health: readiness,
     logger,
+    metrics,
     token: config.up.controlToken,
   });
   let telemetry: Telemetry | undefined;

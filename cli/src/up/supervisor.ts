@@ -89,6 +89,7 @@ export async function runProcesses(config: NodeConfig): Promise<number> {
     services: fanOutControl({ bootstrap, routers, connections, searchIndex, transfers }),
     health: readiness,
     logger,
+    metrics,
     token: config.up.controlToken,
   });
 

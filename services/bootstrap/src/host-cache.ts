@@ -20,6 +20,13 @@ const MAX_PER_NETWORK = 2;
 /** To judge an address apart from its port. */
 const ANY_PORT = 6346;
 
+/**
+ * `resting`: leased, or left alone after a dial; of the others, `proven` were linked to, `failed` were dialled in vain at
+ * last, `untried` neither.
+ */
+export const HOST_STATES = ['untried', 'proven', 'failed', 'resting'] as const;
+export type HostState = (typeof HOST_STATES)[number];
+
 export type HostSource = 'configured' | 'seed' | 'peer' | 'operator';
 
 export interface Host {
@@ -57,6 +64,19 @@ export class HostCache {
 
   get size(): number {
     return this.#hosts.size;
+  }
+
+  /** Hosts by what is known of them; one that rests is counted as that, whatever it was before. */
+  byState(): Record<HostState, number> {
+    const now = this.#options.now();
+    const count: Record<HostState, number> = { untried: 0, proven: 0, failed: 0, resting: 0 };
+    for (const host of this.#hosts.values()) {
+      if (host.restUntilMs > now) count.resting++;
+      else if (host.failures > 0) count.failed++;
+      else if (host.lastConnectedMs > 0) count.proven++;
+      else count.untried++;
+    }
+    return count;
   }
 
   /** Hosts that were linked to since they were last given up. */

@@ -67,6 +67,17 @@ export class NodeBootstrap {
     return this.#hosts;
   }
 
+  /** Edges heard of lately. */
+  get edges(): number {
+    this.#forgetSilentEdges();
+    return this.#edges.size;
+  }
+
+  /** Parts of the library and transfers workers heard of lately. */
+  get summaries(): { readonly libraries: number; readonly workers: number } {
+    return this.#services.alive;
+  }
+
   get startedAtMs(): number {
     return this.#startedAtMs;
   }
@@ -155,12 +166,14 @@ export class NodeBootstrap {
   }
 
   #isConnected(address: string): boolean {
-    const oldest = this.#options.now() - EDGE_LOST_MS;
-    for (const [edgeId, { summary, at }] of this.#edges) {
-      if (at < oldest) this.#edges.delete(edgeId);
-      else if (summary.ultrapeerAddresses.includes(address)) return true;
-    }
+    this.#forgetSilentEdges();
+    for (const { summary } of this.#edges.values()) if (summary.ultrapeerAddresses.includes(address)) return true;
     return false;
+  }
+
+  #forgetSilentEdges(): void {
+    const oldest = this.#options.now() - EDGE_LOST_MS;
+    for (const [edgeId, { at }] of this.#edges) if (at < oldest) this.#edges.delete(edgeId);
   }
 
   /** Writes what became known of hosts; a failure is logged, and what was not written stays due. */

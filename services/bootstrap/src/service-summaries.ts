@@ -43,6 +43,11 @@ export class ServiceSummaries {
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
   }
 
+  /** How many of each are counted. */
+  get alive(): { readonly libraries: number; readonly workers: number } {
+    return { libraries: [...this.#alive(this.#libraries)].length, workers: [...this.#alive(this.#workers)].length };
+  }
+
   /** Files and KiB of all parts of the library. */
   shared(): { readonly files: number; readonly kib: number } {
     let files = 0;

@@ -1,6 +1,7 @@
 import type { Bus, Component, Logger, Metrics, RpcService } from '@filbert/kit';
 import type { BootstrapConfig } from './config.ts';
 import { bootstrapControl } from './control.ts';
+import { declareMetrics } from './metrics.ts';
 import { NodeBootstrap } from './node-bootstrap.ts';
 
 export interface BootstrapService {
@@ -28,13 +29,7 @@ export function createBootstrapService(config: BootstrapConfig, dependencies: Bo
     allowPrivate: config.allowPrivate,
     now: Date.now,
   });
-  metrics.gaugeFrom('hosts_known', 'Hosts in the cache.', () => bootstrap.hosts?.size ?? 0);
-  metrics.gaugeFrom('hosts_proven', 'Hosts that were linked to.', () => bootstrap.hosts?.proven ?? 0);
-  metrics.counterFrom(
-    'hosts_refused_total',
-    'Addresses refused because they are no peer’s.',
-    () => bootstrap.hosts?.refused ?? 0,
-  );
+  declareMetrics(metrics, bootstrap);
   return {
     control: bootstrapControl(bootstrap),
     component: { name: 'bootstrap', start: () => bootstrap.start(), stop: () => bootstrap.stop() },

@@ -1,3 +1,5 @@
+import { Durations } from '@filbert/kit';
+
 /** Why a frame from a peer went no further at the edge: labels of `filbert_connections_frames_dropped_total`. */
 export const FRAME_DROP_REASONS = [
   'hops-exceeded',
@@ -21,6 +23,12 @@ export type FrameDropReason = (typeof FRAME_DROP_REASONS)[number];
 export const HANDSHAKE_RESULTS = ['connected', 'refused', 'refused-by-peer', 'failed', 'lost', 'crawler'] as const;
 export type HandshakeResult = (typeof HANDSHAKE_RESULTS)[number];
 
+/** How long the handshakes of one direction took, those that led to a link apart from the others. */
+export interface HandshakeDurations {
+  readonly connected: Durations;
+  readonly other: Durations;
+}
+
 /** Why an incoming connection was closed before its handshake. */
 export const CONNECTION_REFUSALS = [
   'too-many-handshakes',
@@ -39,6 +47,11 @@ export class EdgeCounters {
   readonly framesDropped = zeros(FRAME_DROP_REASONS);
   readonly incoming = zeros(HANDSHAKE_RESULTS);
   readonly outgoing = zeros(HANDSHAKE_RESULTS);
+  /** From the first bytes of the peer, or from the dialled connection, to the outcome. */
+  readonly incomingTook: HandshakeDurations = { connected: new Durations(), other: new Durations() };
+  readonly outgoingTook: HandshakeDurations = { connected: new Durations(), other: new Durations() };
+  /** From a shard's sending of a batch to the edge's turn for it. */
+  readonly egressAge = new Durations();
   readonly refused = zeros(CONNECTION_REFUSALS);
   /** BYEs sent, by code. */
   readonly byes = new Map<number, number>();

@@ -16,7 +16,7 @@ import { HostOutcome } from '@filbert/contracts';
 import { admit } from './admission/admission.ts';
 import { CrawlerThrottle } from './admission/crawler-throttle.ts';
 import { HandshakeThrottle } from './admission/handshake-throttle.ts';
-import type { EdgeCounters, HandshakeResult } from './counters.ts';
+import type { EdgeCounters, HandshakeDurations, HandshakeResult } from './counters.ts';
 import { byeAfterHandshake, endGently, runHandshake } from './handshake-runner.ts';
 import type { HostReporter } from './host-reporter.ts';
 import type { CompressionBudget, CompressionGrant } from './link/compression-budget.ts';
@@ -158,6 +158,7 @@ export class Doorkeeper {
       },
     });
     this.#handshaking.add(socket);
+    const begunMs = this.#options.now();
     runHandshake({
       socket,
       machine,
@@ -168,6 +169,7 @@ export class Doorkeeper {
         this.#handshaking.delete(socket);
         release();
         this.#counters.incoming[resultOf(outcome)]++;
+        this.#noteDuration(this.#counters.incomingTook, outcome, begunMs);
         if (outcome.kind !== 'connected') {
           grant.release();
           return;
@@ -196,6 +198,7 @@ export class Doorkeeper {
       },
     });
     this.#handshaking.add(socket);
+    const begunMs = this.#options.now();
     runHandshake({
       socket,
       machine,
@@ -205,6 +208,7 @@ export class Doorkeeper {
         release();
         free();
         this.#counters.outgoing[resultOf(outcome)]++;
+        this.#noteDuration(this.#counters.outgoingTook, outcome, begunMs);
         this.#noteOutcome(address, outcome);
         if (outcome.kind !== 'connected') {
           grant.release();
@@ -219,6 +223,11 @@ export class Doorkeeper {
         });
       },
     });
+  }
+
+  #noteDuration(took: HandshakeDurations, outcome: { readonly kind: string }, begunMs: number): void {
+    const durations = outcome.kind === 'connected' ? took.connected : took.other;
+    durations.observe((this.#options.now() - begunMs) / 1_000);
   }
 
   #noteOutcome(address: string, outcome: Parameters<Parameters<typeof runHandshake>[0]['done']>[0]): void {

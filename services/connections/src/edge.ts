@@ -387,6 +387,7 @@ export class Edge implements LinkHost, DeliverySink {
   }
 
   #onEgress(batch: EgressBatch): void {
+    this.counters.egressAge.observe((this.#wallClock() - batch.sentAtMs) / 1_000);
     if (batch.edgeEpoch !== this.#options.epoch) {
       this.counters.deliveriesOldEpoch += batch.links.length >>> 2;
       return;

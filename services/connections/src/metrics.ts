@@ -58,6 +58,22 @@ export function declareMetrics(metrics: Metrics, edge: Edge): void {
     { reason: FRAME_DROP_REASONS },
     () => FRAME_DROP_REASONS.map((reason) => ({ labels: { reason }, value: counters.framesDropped[reason] })),
   );
+  metrics.durationsFrom(
+    'handshake_seconds',
+    'Time of handshakes, by direction and whether they led to a link.',
+    { direction: ['in', 'out'], result: ['connected', 'other'] },
+    () => [
+      { labels: { direction: 'in', result: 'connected' }, durations: counters.incomingTook.connected },
+      { labels: { direction: 'in', result: 'other' }, durations: counters.incomingTook.other },
+      { labels: { direction: 'out', result: 'connected' }, durations: counters.outgoingTook.connected },
+      { labels: { direction: 'out', result: 'other' }, durations: counters.outgoingTook.other },
+    ],
+  );
+  metrics.durationsFrom(
+    'egress_age_seconds',
+    'Age of batches from the router when the edge took them.',
+    () => counters.egressAge,
+  );
   metrics.counterFrom(
     'queries_trimmed_total',
     'Queries for every file of a kind that were sent on with a lower TTL.',

@@ -34,6 +34,9 @@ export class ShardCounters {
   candidatesRefused = 0;
   leafSearches = 0;
   replaysAsked = 0;
+  /** Of frames in the batches taken from edges, and in those sent to them; a frame for many links is in its batch once. */
+  bytesIn = 0;
+  bytesOut = 0;
   readonly dropped: Record<DropReason, number> = Object.fromEntries(
     DROP_REASONS.map((reason) => [reason, 0]),
   ) as Record<DropReason, number>;

@@ -1,4 +1,4 @@
-import { type Metrics, type Sample } from '@filbert/kit';
+import type { Durations, Metrics, Sample } from '@filbert/kit';
 import { DROP_REASONS } from './counters.ts';
 import { PUSH_PROXY_RESULTS } from './push-proxy.ts';
 import type { Router } from './router.ts';
@@ -6,8 +6,11 @@ import type { RouterShard } from './shard.ts';
 
 const ROUTE_TABLES = { table: ['query', 'push'] } as const;
 
-/** Declares what the router shards of this process tell, each number summed over them. */
-export function declareMetrics(metrics: Metrics, routers: readonly Router[]): void {
+/**
+ * Declares what the router shards of this process tell, each number summed over them.
+ * @param ingressAge what all of them count the age of batches in
+ */
+export function declareMetrics(metrics: Metrics, routers: readonly Router[], ingressAge: Durations): void {
   const sum = (read: (shard: RouterShard) => number): number =>
     routers.reduce((total, { shard }) => total + (shard === undefined ? 0 : read(shard)), 0);
   metrics.gaugeFrom('links', 'Links known.', () => sum((shard) => shard.links.size));
@@ -15,6 +18,25 @@ export function declareMetrics(metrics: Metrics, routers: readonly Router[]): vo
   metrics.gaugeFrom('query_routes', 'Query GUIDs remembered.', () => sum((shard) => shard.queryRoutes.size));
   metrics.gaugeFrom('push_routes', 'Servent GUIDs remembered.', () => sum((shard) => shard.pushRoutes.size));
   metrics.gaugeFrom('leaf_searches', 'Searches under way for leaves.', () => sum((shard) => shard.searches.active));
+  metrics.gaugeFrom('edges', 'Edges followed, each shard’s counted.', () =>
+    routers.reduce((total, router) => total + router.edges, 0),
+  );
+  metrics.gaugeFrom('held_batches', 'Batches of frames that wait for the link records they rely on.', () =>
+    routers.reduce((total, router) => total + router.heldBatches, 0),
+  );
+  metrics.durationsFrom(
+    'ingress_age_seconds',
+    'Age of batches from edges when they were routed, the wait for link records included.',
+    () => ingressAge,
+  );
+  metrics.counterFrom('received_bytes_total', 'Bytes of frames in batches taken from edges.', () =>
+    sum((shard) => shard.counters.bytesIn),
+  );
+  metrics.counterFrom(
+    'sent_bytes_total',
+    'Bytes of frames in batches sent to edges; a frame for many links counts once.',
+    () => sum((shard) => shard.counters.bytesOut),
+  );
   metrics.gaugeFrom('merged_table_slots', 'Slots set in the merged table.', () =>
     sum((shard) => shard.links.merged.count),
   );

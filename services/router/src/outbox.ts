@@ -103,9 +103,11 @@ export class Outbox {
     const batch = box.builder.take();
     batch.shard = this.#shard;
     batch.edgeEpoch = box.edge.epoch;
+    const bytes = batch.frames.length;
     const result = box.writer.send(batch, egressBytes(batch));
     const copies = batch.links.length >>> 2;
-    if (result === 'no-credit') this.#counters.dropped['egress-no-credit'] += copies;
+    if (result === 'sent') this.#counters.bytesOut += bytes;
+    else if (result === 'no-credit') this.#counters.dropped['egress-no-credit'] += copies;
     else if (result === 'disconnected') this.#counters.dropped['egress-disconnected'] += copies;
     box.pressure = box.writer.pressure();
   }

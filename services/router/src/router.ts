@@ -18,7 +18,7 @@ import {
   type MergedTable,
 } from '@filbert/contracts';
 import { Descriptor, FUNCTION_OFFSET } from '@filbert/gnutella';
-import type { Bus, Logger, Subscription } from '@filbert/kit';
+import type { Bus, Durations, Logger, Subscription } from '@filbert/kit';
 import type { EdgeLinks, Link } from './link-table.ts';
 import { PushProxy } from './push-proxy.ts';
 import { RouterShard } from './shard.ts';
@@ -47,6 +47,10 @@ export interface RouterOptions {
   readonly epoch: number;
   /** ms, monotonic */
   readonly now: () => number;
+  /** ms since 1970 */
+  readonly wallClock: () => number;
+  /** Takes the age of each batch of frames when it is routed. */
+  readonly ingressAge: Durations;
 }
 
 /** One router shard on the bus: feeds the shard with frames and link records, and publishes what it decides. */
@@ -83,6 +87,16 @@ export class Router {
 
   get number(): number {
     return this.#options.shard;
+  }
+
+  /** Batches of frames that wait for link records. */
+  get heldBatches(): number {
+    return this.#follower?.heldBatches ?? 0;
+  }
+
+  /** Edges that it follows. */
+  get edges(): number {
+    return this.#follower?.edgeCount ?? 0;
   }
 
   /** Waits for the node's facts, then follows the edges and routes. */
@@ -151,6 +165,8 @@ export class Router {
   #process(batch: IngressBatch, edge: EdgeLinks): void {
     const shard = this.#shard as RouterShard;
     const traced = this.#traced as TracedFrames;
+    this.#options.ingressAge.observe((this.#options.wallClock() - batch.sentAtMs) / 1_000);
+    shard.counters.bytesIn += batch.frames.length;
     if (batch.shardMapVersion !== this.#facts.facts?.shardMapVersion) {
       shard.counters.dropped['other-shard-map'] += batch.links.length >>> 2;
       return;

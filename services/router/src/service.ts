@@ -1,5 +1,5 @@
 import type { Bus, Component, Logger, Metrics, RpcService } from '@filbert/kit';
-import { randomEpoch } from '@filbert/kit';
+import { Durations, randomEpoch } from '@filbert/kit';
 import { routerControl } from './control.ts';
 import { declareMetrics } from './metrics.ts';
 import { Router } from './router.ts';
@@ -18,10 +18,12 @@ export interface RouterDependencies {
 /** The router service: the given shards in one process. */
 export function createRouterService(shards: readonly number[], dependencies: RouterDependencies): RouterService {
   const { bus, logger, metrics } = dependencies;
+  const ingressAge = new Durations();
+  const clocks = { now: (): number => performance.now(), wallClock: Date.now };
   const routers = shards.map(
-    (shard) => new Router({ bus, logger, shard, epoch: randomEpoch(), now: () => performance.now() }),
+    (shard) => new Router({ bus, logger, shard, epoch: randomEpoch(), ...clocks, ingressAge }),
   );
-  declareMetrics(metrics, routers);
+  declareMetrics(metrics, routers, ingressAge);
   return {
     control: routerControl(routers),
     component: {

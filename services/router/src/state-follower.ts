@@ -69,6 +69,17 @@ export class StateFollower {
     return this.#edges.values();
   }
 
+  /** Batches that wait for link records. */
+  get heldBatches(): number {
+    let held = 0;
+    for (const edge of this.#edges.values()) held += edge.held.length;
+    return held;
+  }
+
+  get edgeCount(): number {
+    return this.#edges.size;
+  }
+
   /** Whether every edge known is followed without a gap. */
   get settled(): boolean {
     for (const edge of this.#edges.values()) if (!edge.synced) return false;

@@ -1,4 +1,4 @@
-import type { HistogramRecorder, Metrics } from '@filbert/kit';
+import type { Durations, Metrics } from '@filbert/kit';
 import type { HashFailure } from './hash/hash-messages.ts';
 import { QUERY_RESULTS } from './link/library-link.ts';
 import { LEFT_OUT_REASONS } from './scan/left-out.ts';
@@ -13,13 +13,12 @@ const HASH_FAILURES = [
   'stalled',
 ] as const satisfies readonly HashFailure[];
 
-/** The histogram of how long matching takes, which the index has to be made with. */
-export function matchSeconds(metrics: Metrics): HistogramRecorder<Record<never, never>> {
-  return metrics.histogram('match_seconds', 'Time to find the files that answer a query.');
-}
-
-/** Declares what search-index tells: all of it is read from plain numbers at scrape time. */
-export function declareMetrics(metrics: Metrics, index: SearchIndex): void {
+/**
+ * Declares what search-index tells: all of it is read from plain numbers at scrape time.
+ * @param matching what the index counts the time of each match in
+ */
+export function declareMetrics(metrics: Metrics, index: SearchIndex, matching: Durations): void {
+  metrics.durationsFrom('match_seconds', 'Time to find the files that answer a query.', () => matching);
   const gauge = (name: string, help: string, read: (parts: NonNullable<SearchIndex['parts']>) => number): void =>
     metrics.gaugeFrom(name, help, () => (index.parts === undefined ? 0 : read(index.parts)));
   const counter = (name: string, help: string, read: (parts: NonNullable<SearchIndex['parts']>) => number): void =>

@@ -1,5 +1,6 @@
 import { EDGE_ID_PATTERN } from '@filbert/contracts';
 import {
+  Durations,
   randomEpoch,
   systemClock,
   systemTimers,
@@ -11,7 +12,7 @@ import {
 } from '@filbert/kit';
 import type { SearchIndexConfig } from './config.ts';
 import { searchIndexControl } from './control.ts';
-import { declareMetrics, matchSeconds } from './metrics.ts';
+import { declareMetrics } from './metrics.ts';
 import { SearchIndex } from './search-index.ts';
 
 export interface SearchIndexService {
@@ -40,7 +41,7 @@ export function createSearchIndexService(
   if (!EDGE_ID_PATTERN.test(config.libraryEdgeId)) {
     throw new Error(`FILBERT_LIBRARY_EDGE_ID "${config.libraryEdgeId}" must be lower-case letters, digits and dashes`);
   }
-  const matched = matchSeconds(metrics);
+  const matching = new Durations();
   const index = new SearchIndex({
     bus,
     logger,
@@ -54,9 +55,9 @@ export function createSearchIndexService(
     rescanIntervalMs: config.rescanInterval,
     allowPrivate: config.allowPrivate,
     ownAddress,
-    onMatched: (seconds) => matched.observe(seconds),
+    onMatched: (seconds) => matching.observe(seconds),
   });
-  declareMetrics(metrics, index);
+  declareMetrics(metrics, index, matching);
   return {
     index,
     control: searchIndexControl(index, systemTimers),

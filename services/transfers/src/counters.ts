@@ -1,3 +1,5 @@
+import { Durations } from '@filbert/kit';
+
 /** What became of requests, by what was answered. */
 export const REQUEST_RESULTS = [
   'ok',
@@ -69,6 +71,12 @@ export class TransfersCounters {
   readonly givs = zeros(GIV_RESULTS);
   readonly refusedConnections = zeros(CONNECTION_REFUSALS);
   readonly blames = zeros(BLAME_REASONS);
+  /** From a peer's request to the first byte of the file that the socket is given. */
+  readonly uploadFirstByte = new Durations();
+  /** From our request to the first byte of the file that a source sends. */
+  readonly downloadFirstByte = new Durations();
+  /** From a peer's request to the end of its answer: with files, and without. */
+  readonly requestTook = { file: new Durations(), other: new Durations() };
   uploadedBytes = 0;
   downloadedBytes = 0;
   /** Bytes that were fetched and thrown away because the file's hash was wrong. */

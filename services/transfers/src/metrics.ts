@@ -40,6 +40,25 @@ export function declareMetrics(metrics: Metrics, transfers: Transfers): void {
     'Bytes received and thrown away because the hash of the file was wrong.',
     () => counters.discardedBytes,
   );
+  metrics.durationsFrom(
+    'upload_first_byte_seconds',
+    'Time from a request for a file to its first byte.',
+    () => counters.uploadFirstByte,
+  );
+  metrics.durationsFrom(
+    'request_seconds',
+    'Time from an HTTP request to the end of the answer, by whether a file was sent.',
+    { answer: ['file', 'other'] },
+    () => [
+      { labels: { answer: 'file' }, durations: counters.requestTook.file },
+      { labels: { answer: 'other' }, durations: counters.requestTook.other },
+    ],
+  );
+  metrics.durationsFrom(
+    'download_first_byte_seconds',
+    'Time from a request to a source to the first byte of the file.',
+    () => counters.downloadFirstByte,
+  );
   metrics.counterFrom('downloads_completed_total', 'Downloads that ended well.', () => counters.downloadsCompleted);
   metrics.counterFrom('hash_mismatches_total', 'Fetched files with a wrong hash.', () => counters.hashMismatches);
   metrics.counterFrom('pushes_sent_total', 'PUSHes sent to firewalled sources.', () => counters.pushesSent);

@@ -157,6 +157,21 @@ export function busContract(name: string, open: (onError: BusErrorHook) => Promi
         assert.deepEqual(await near.request(later, { text: 'b' }, { timeoutMs: 2000 }), { text: 'b?' });
       });
 
+      it('tells how long requests took by topic, those that failed among them', async () => {
+        const answered = questionTopic(freshSubject());
+        const silent = { ...questionTopic(freshSubject()), name: 'silent' };
+        far.respond(answered, ({ text }) => ({ text }));
+        far.respond(silent, () => undefined);
+        await pair.settled();
+        await near.request(answered, { text: '' }, { timeoutMs: 2000 });
+        await near.request(answered, { text: '' }, { timeoutMs: 2000 });
+        await assert.rejects(near.request(silent, { text: '' }, { timeoutMs: 60 }), { code: 'timeout' });
+        const took = new Map(Array.from(near.requestDurations(), ({ topic, durations }) => [topic, durations]));
+        assert.deepEqual([took.get('question')?.count, took.get('silent')?.count], [2, 1]);
+        const waited = took.get('silent')?.sum ?? 0;
+        assert.ok(waited > 0.05 && waited < 2, `${waited} s`);
+      });
+
       it('keeps the replies of many requests under way apart', async () => {
         const topic = questionTopic(freshSubject());
         far.respond(topic, async ({ text }) => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import {
+  Durations,
   collectProcessMetrics,
   createMetrics,
   mergeProcessMetrics,
@@ -22,7 +23,9 @@ describe('kit metrics of several processes', () => {
       metrics.gaugeFrom('links', 'Links.', { kind: ['leaf'] }, () => [
         { labels: { kind: 'leaf' }, value: process.length + list.length },
       ]);
-      metrics.histogram('turn_seconds', 'Turns.', { buckets: [1] }).observe(0.5);
+      const turns = new Durations();
+      turns.observe(0.5);
+      metrics.durationsFrom('turn_seconds', 'Turns.', () => turns);
       list.push({ process, json: await overJson(metrics.registry) });
     }
     const text = mergeProcessMetrics(list);

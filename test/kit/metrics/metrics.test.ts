@@ -1,5 +1,12 @@
 import assert from 'node:assert/strict';
-import { collectBusCounters, collectProcessMetrics, createMetrics, MetricsError, namesUpTo } from '@filbert/kit';
+import {
+  collectBusCounters,
+  collectProcessMetrics,
+  createMetrics,
+  Durations,
+  MetricsError,
+  namesUpTo,
+} from '@filbert/kit';
 
 const withCode = (code: string) => (error: unknown) => error instanceof MetricsError && error.code === code;
 
@@ -32,17 +39,37 @@ describe('kit metrics', () => {
     assert.doesNotMatch(text, /reason="ttl"/);
   });
 
-  it('puts observed values into buckets by label', async () => {
+  it('reads durations from plain numbers at each scrape, as text and as JSON', async () => {
     const metrics = createMetrics({ service: 'edge', strict: true });
-    const plain = metrics.histogram('handshake_seconds', 'Handshakes.');
-    const labelled = metrics.histogram('turn_seconds', 'Turns.', { buckets: [1, 2], labels: { way: ['in', 'out'] } });
-    plain.observe(0.0003);
-    labelled.observe(1.5, { way: 'in' });
-    const text = await metrics.registry.metrics();
-    assert.match(text, /handshake_seconds_bucket\{le="0.00025"\} 0/);
-    assert.match(text, /handshake_seconds_bucket\{le="0.0005"\} 1/);
-    assert.match(text, /turn_seconds_bucket\{le="2",way="in"\} 1/);
-    assert.match(text, /turn_seconds_count\{way="in"\} 1/);
+    const plain = new Durations();
+    const ways = { in: new Durations(), out: new Durations() };
+    metrics.durationsFrom('handshake_seconds', 'Handshakes.', () => plain);
+    metrics.durationsFrom('turn_seconds', 'Turns.', { way: ['in', 'out'] }, () => [
+      { labels: { way: 'in' }, durations: ways.in },
+      { labels: { way: 'out' }, durations: ways.out },
+    ]);
+    const value = async (name: string, labels = ''): Promise<number> => {
+      const text = await metrics.registry.metrics();
+      const line = text.split('\n').find((one) => one.startsWith(`filbert_edge_${name}${labels} `));
+      return Number(line?.split(' ').at(-1));
+    };
+    assert.equal(await value('handshake_seconds_count'), 0);
+    assert.equal(await value('handshake_seconds_bucket', '{le="10"}'), 0);
+    for (const seconds of [0.0001, 0.0003, 0.04, 11, -5, Number.NaN]) plain.observe(seconds);
+    ways.out.observe(1.5);
+    assert.equal(await value('handshake_seconds_bucket', '{le="0.0001"}'), 2, 'the bound itself, and what is negative');
+    assert.equal(await value('handshake_seconds_bucket', '{le="0.0005"}'), 3);
+    assert.equal(await value('handshake_seconds_bucket', '{le="0.025"}'), 3);
+    assert.equal(await value('handshake_seconds_bucket', '{le="10"}'), 4);
+    assert.equal(await value('handshake_seconds_bucket', '{le="+Inf"}'), 5);
+    assert.equal(await value('handshake_seconds_count'), 5);
+    assert.ok(Math.abs((await value('handshake_seconds_sum')) - 11.0404) < 1e-9);
+    assert.equal(await value('turn_seconds_bucket', '{le="2.5",way="out"}'), 1);
+    assert.equal(await value('turn_seconds_count', '{way="in"}'), 0);
+    const json = await metrics.registry.getMetricsAsJSON();
+    const turns = json.find(({ name }) => name === 'filbert_edge_turn_seconds');
+    assert.equal(turns?.type, 'histogram');
+    assert.ok(turns.values.some(({ labels, value: count }) => labels['way'] === 'out' && count === 1.5));
   });
 
   it('strict: throws on an undeclared label value, a missing label and an unusable number', async () => {
@@ -60,8 +87,12 @@ describe('kit metrics', () => {
     await assert.rejects(sampled({ labels: { reason: 'a', more: 'x' }, value: 1 }), withCode('bad-sample'));
     await assert.rejects(sampled({ labels: { reason: 'a' }, value: -1 }), withCode('bad-sample'));
     await assert.rejects(sampled({ labels: { reason: 'a' }, value: NaN }), withCode('bad-sample'));
-    const { observe } = createMetrics({ service: 'edge', strict: true }).histogram('x_seconds', 'X.');
-    assert.throws(() => observe(NaN), withCode('bad-sample'));
+    const durations = new Durations();
+    const badly = createMetrics({ service: 'edge', strict: true });
+    badly.durationsFrom('x_seconds', 'X.', { way: ['in'] as readonly string[] }, () => [
+      { labels: { way: 'b' }, durations },
+    ]);
+    await assert.rejects(badly.registry.metrics(), withCode('bad-sample'));
   });
 
   it('otherwise leaves bad samples out, counts them, and answers the scrape', async () => {
@@ -82,12 +113,8 @@ describe('kit metrics', () => {
       assert.throws(() => metrics.counterFrom(name, '', read), withCode('bad-name'), name);
     for (const name of ['links_total', 'uptime_ms', 'fill_percent'])
       assert.throws(() => metrics.gaugeFrom(name, '', read), withCode('bad-name'), name);
-    for (const name of ['latency', 'latency_ms', 'latency_total'])
-      assert.throws(() => metrics.histogram(name, ''), withCode('bad-name'), name);
-    assert.throws(
-      () => metrics.histogram('x_seconds', '', { buckets: Array<number>(33).fill(1) }),
-      withCode('bad-name'),
-    );
+    for (const name of ['latency', 'latency_ms', 'latency_total', 'latency_bytes'])
+      assert.throws(() => metrics.durationsFrom(name, '', () => new Durations()), withCode('bad-name'), name);
     assert.throws(() => createMetrics({ service: 'search-index' }), withCode('bad-name'));
   });
 
@@ -119,12 +146,20 @@ describe('kit metrics', () => {
     const router = createMetrics({ service: 'router', strict: true });
     const edge = createMetrics({ service: 'edge', registry: router.registry, strict: true });
     edge.gaugeFrom('links', 'Links.', () => 1);
-    collectBusCounters(router, function* () {
-      yield { topic: 'router.ingress', event: 'sent', value: 4 };
-      yield { topic: 'router.ingress', event: 'no-credit', value: 1 };
+    const durations = new Durations();
+    durations.observe(0.002);
+    collectBusCounters(router, {
+      *counters() {
+        yield { topic: 'router.ingress', event: 'sent', value: 4 };
+        yield { topic: 'router.ingress', event: 'no-credit', value: 1 };
+      },
+      *requestDurations() {
+        yield { topic: 'node.facts.get', durations };
+      },
     });
     const text = await router.registry.metrics();
     assert.match(text, /^filbert_edge_links 1$/m);
     assert.match(text, /^filbert_router_bus_events_total\{topic="router.ingress",event="no-credit"\} 1$/m);
+    assert.match(text, /^filbert_router_bus_request_seconds_bucket\{le="0.0025",topic="node.facts.get"\} 1$/m);
   });
 });

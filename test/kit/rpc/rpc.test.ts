@@ -4,6 +4,7 @@ import {
   callStream,
   callUnary,
   createLogger,
+  createMetrics,
   createReadiness,
   createRpcClient,
   createRpcServer,
@@ -12,6 +13,7 @@ import {
   ListenError,
   MAX_RPC_MESSAGE_BYTES,
   RpcError,
+  type Metrics,
   type RpcErrorKind,
   type RpcHandlers,
   type RpcServer,
@@ -70,7 +72,10 @@ describe('kit rpc', () => {
     await Promise.all(servers.splice(0).map((server) => server.stop()));
   });
 
-  async function serve(handlers: Partial<Handlers> = {}, more: { token?: string; drainMs?: number } = {}) {
+  async function serve(
+    handlers: Partial<Handlers> = {},
+    more: { token?: string; drainMs?: number; metrics?: Metrics } = {},
+  ) {
     const health = createReadiness(['bus']);
     const service = rpcService(
       ConnectionsServiceService,
@@ -95,6 +100,23 @@ describe('kit rpc', () => {
     assert.ok(address.port > 0);
     const response = await callUnary(client, connect, { address: '192.0.2.1:6346' }, { timeoutMs });
     assert.deepEqual(response, { accepted: true, reason: 'to 192.0.2.1:6346' });
+  });
+
+  it('tells how long calls took, by service and method, those that failed among them', async () => {
+    const metrics = createMetrics({ service: 'edge', strict: true });
+    const { client } = await serve({ disconnect: () => Promise.reject(new Error('no')) }, { metrics });
+    const { disconnect } = ConnectionsServiceService;
+    await callUnary(client, connect, { address: '192.0.2.1:6346' }, { timeoutMs });
+    await assert.rejects(callUnary(client, disconnect, { edgeId: '', link: 1, reason: '' }, { timeoutMs }));
+    const counted = async (method: string): Promise<string | undefined> => {
+      const text = await metrics.registry.metrics();
+      return new RegExp(`rpc_call_seconds_count\\{service="${NAME}",method="${method}"\\} (\\d+)`).exec(text)?.[1];
+    };
+    await waitFor(
+      'both calls',
+      async () => (await counted('Connect')) === '1' && (await counted('Disconnect')) === '1',
+    );
+    assert.equal(await counted('ListLinks'), '0');
   });
 
   it('serves generated clients too', async () => {

@@ -40,6 +40,12 @@ describe('transfers: downloads', () => {
     assert.deepEqual(partFiles(fetching), []);
     assert.equal(serving.transfers.counters.uploadedBytes, content.length);
     assert.equal(fetching.transfers.counters.downloadsCompleted, 1);
+    const { requestTook, uploadFirstByte } = serving.transfers.counters;
+    await waitFor('the last request to end', () => requestTook.file.count === uploadFirstByte.count);
+    assert.ok(uploadFirstByte.count > 0);
+    assert.ok(uploadFirstByte.sum > 0 && uploadFirstByte.sum <= requestTook.file.sum);
+    assert.equal(fetching.transfers.counters.downloadFirstByte.count, uploadFirstByte.count);
+    assert.equal(requestTook.other.count, 0);
   });
 
   it('fetches by magnet alone: the size from the source, the name from the link', async () => {

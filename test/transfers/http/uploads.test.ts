@@ -4,6 +4,7 @@ import { symlinkSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { base32Encode, decodeQueryHit, formatSha1Urn, HEADER_BYTES } from '@filbert/gnutella';
 import { RawHttp, type RawResponse } from '../raw-http.ts';
+import { waitFor } from '../../support/wait-for.ts';
 import { cleanUp, startWorker, temporaryFolder, TestLibrary, type Worker } from '../worker.ts';
 
 const CONTENT = randomBytes(300_000);
@@ -46,6 +47,10 @@ describe('transfers: uploads', () => {
         assert.equal(response.headers.get('x-gnutella-content-urn'), urn);
         assert.match(response.headers.get('server') ?? '', /^Filbert\//);
       }
+      assert.equal((await get(worker, '/nothing/here')).status, 404);
+      const { requestTook } = worker.transfers.counters;
+      await waitFor('the requests to end', () => requestTook.file.count + requestTook.other.count === paths.length + 1);
+      assert.equal(requestTook.other.count, 1, 'an answer without a file');
     });
 
     it('answers HTTP/1.0 and then closes, whatever the case of the version', async () => {

@@ -1,5 +1,6 @@
 // The bus: publish/subscribe, request/reply and credit-controlled streams, over one process or over NATS.
 // Both implementations are held to one contract suite (test/kit/bus/contract.ts).
+import type { Durations } from '../metrics/durations.ts';
 
 /**
  * How a value travels. In one process the value itself is handed over and neither function is called, so a message
@@ -106,6 +107,12 @@ export interface BusCount {
   readonly value: number;
 }
 
+/** How long the requests of one topic took, from the request to its first reply or its failure. */
+export interface BusRequests {
+  readonly topic: string;
+  readonly durations: Durations;
+}
+
 /** Told of every error that the bus swallowed and counted, for the log. `topic` is the topic's name. */
 export type BusErrorHook = (error: unknown, topic: string, event: 'handler-error' | 'undecodable') => void;
 
@@ -144,6 +151,8 @@ export interface Bus {
   openReader<T extends Sequenced>(topic: Topic<T>, handler: (message: T) => void | Promise<void>): Subscription;
   /** The counters that have counted something, as plain numbers, for the metrics to read at scrape time. */
   counters(): Iterable<BusCount>;
+  /** The requests that ended, for the metrics to read at scrape time. */
+  requestDurations(): Iterable<BusRequests>;
   /**
    * Stops subscriptions, delivers what is under way, lets handlers end (at most 5 s) and closes: publishes then return
    * false and requests fail with `closed`. Never rejects; a second call waits for the first.

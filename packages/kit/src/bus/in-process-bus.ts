@@ -4,6 +4,7 @@ import {
   type BusCount,
   BusError,
   type BusErrorHook,
+  type BusRequests,
   type BusStatus,
   type RequestTopic,
   type Sequenced,
@@ -64,7 +65,7 @@ class InProcessBus implements Bus {
     const calls = new HandlerCalls(this.#counts, options.onError);
     this.#calls = calls;
     this.#status = new StatusListeners('connected', (error) => calls.failed(error, STATUS_TOPIC));
-    this.#requests = new PendingRequests(this.#timers);
+    this.#requests = new PendingRequests(this.#clock, this.#timers);
   }
 
   get status(): BusStatus {
@@ -139,6 +140,10 @@ class InProcessBus implements Bus {
 
   counters(): Iterable<BusCount> {
     return this.#counts.entries();
+  }
+
+  requestDurations(): Iterable<BusRequests> {
+    return this.#requests.durations();
   }
 
   drain(): Promise<void> {

@@ -5,6 +5,7 @@ import {
   type BusCount,
   BusError,
   type BusErrorHook,
+  type BusRequests,
   type BusStatus,
   type Codec,
   type RequestTopic,
@@ -78,7 +79,7 @@ class NatsBus implements Bus {
     const calls = new HandlerCalls(this.#counts, options.onError);
     this.#calls = calls;
     this.#status = new StatusListeners('connected', (error) => calls.failed(error, STATUS_TOPIC));
-    this.#requests = new PendingRequests(this.#timers);
+    this.#requests = new PendingRequests(this.#clock, this.#timers);
     [this.#data, this.#control] = makePlanes({
       onChange: () => this.#planesChanged(),
       onServerError: (reason) => options.onServerError?.(reason),
@@ -180,6 +181,10 @@ class NatsBus implements Bus {
 
   counters(): Iterable<BusCount> {
     return this.#counts.entries();
+  }
+
+  requestDurations(): Iterable<BusRequests> {
+    return this.#requests.durations();
   }
 
   drain(): Promise<void> {

@@ -1,12 +1,15 @@
-import type { TimerHandle, Timers } from '../clock/clock.ts';
-import { BusError, type BusErrorCode } from './bus.ts';
-import { MAX_PENDING_REQUESTS } from './limits.ts';
+import type { Clock, TimerHandle, Timers } from '../clock/clock.ts';
+import { Durations } from '../metrics/durations.ts';
+import { BusError, type BusErrorCode, type BusRequests } from './bus.ts';
+import { MAX_COUNTED_TOPICS, MAX_PENDING_REQUESTS } from './limits.ts';
+import { OTHER_TOPICS } from './topic-counts.ts';
 
 interface Pending<V> {
   readonly resolve: (value: V) => void;
   readonly reject: (error: BusError) => void;
   readonly timer: TimerHandle;
   readonly name: string;
+  readonly sinceMs: number;
 }
 
 /** A request that was opened: its id travels with it, its reply comes back here. */
@@ -17,12 +20,20 @@ export interface OpenRequest<V> {
 
 /** The requests of one bus that wait for their first reply. */
 export class PendingRequests<V> {
+  readonly #clock: Clock;
   readonly #timers: Timers;
   readonly #pending = new Map<number, Pending<V>>();
+  readonly #durations = new Map<string, Durations>();
   #lastId = 0;
 
-  constructor(timers: Timers) {
+  constructor(clock: Clock, timers: Timers) {
+    this.#clock = clock;
     this.#timers = timers;
+  }
+
+  /** How long requests took until their reply or failure, by topic name. */
+  *durations(): Generator<BusRequests> {
+    for (const [topic, durations] of this.#durations) yield { topic, durations };
   }
 
   /**
@@ -38,7 +49,7 @@ export class PendingRequests<V> {
         () => this.reject(id, 'timeout', `no reply within ${timeoutMs} ms`),
         timeoutMs,
       );
-      this.#pending.set(id, { resolve, reject, timer, name });
+      this.#pending.set(id, { resolve, reject, timer, name, sinceMs: this.#clock.monotonic() });
     });
     return { id, reply };
   }
@@ -64,6 +75,16 @@ export class PendingRequests<V> {
     if (pending === undefined) return undefined;
     this.#pending.delete(id);
     this.#timers.clearTimeout(pending.timer);
+    this.#durationsOf(pending.name).observe((this.#clock.monotonic() - pending.sinceMs) / 1_000);
     return pending;
+  }
+
+  #durationsOf(name: string): Durations {
+    const known = this.#durations.get(name);
+    if (known !== undefined) return known;
+    if (this.#durations.size >= MAX_COUNTED_TOPICS - 1 && name !== OTHER_TOPICS) return this.#durationsOf(OTHER_TOPICS);
+    const durations = new Durations();
+    this.#durations.set(name, durations);
+    return durations;
   }
 }

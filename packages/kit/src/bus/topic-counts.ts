@@ -4,7 +4,8 @@ import { MAX_COUNTED_TOPICS } from './limits.ts';
 /** The counters of one topic name: plain numbers that the bus increments where things happen. */
 export type TopicCounts = Record<BusEvent, number>;
 
-const OTHER_TOPICS = 'other';
+/** Stands for every topic beyond `MAX_COUNTED_TOPICS`. */
+export const OTHER_TOPICS = 'other';
 
 /** The counters of one bus by topic name. */
 export class BusCounts {

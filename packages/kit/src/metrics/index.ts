@@ -1,3 +1,4 @@
+export { Durations, LATENCY_BUCKETS_SECONDS } from './durations.ts';
 export { MetricsError } from './errors.ts';
 export { type LabelSpec, type LabelValues, namesUpTo, type NamesUpTo } from './labels.ts';
 export {
@@ -9,11 +10,11 @@ export {
 } from './merge.ts';
 export {
   createMetrics,
+  type DeclareDurations,
   type DeclareReading,
-  type HistogramRecorder,
-  LATENCY_BUCKETS_SECONDS,
+  type DurationsSample,
   type Metrics,
   type MetricsOptions,
   type Sample,
 } from './metrics.ts';
-export { type BusCounter, collectBusCounters, collectSpanCounters, collectProcessMetrics } from './process-metrics.ts';
+export { collectBusCounters, collectSpanCounters, collectProcessMetrics, type CountedBus } from './process-metrics.ts';

@@ -1,13 +1,7 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { type Durations, LATENCY_BUCKETS_SECONDS } from './durations.ts';
 import { MetricsError } from './errors.ts';
 import { LabelSet, type LabelSpec, type LabelValues } from './labels.ts';
-
-/** Buckets for how long something took, in seconds: from 100 µs to 10 s. */
-export const LATENCY_BUCKETS_SECONDS = [
-  0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
-] as const;
-/** Most buckets of a histogram: each is a series per label combination. */
-export const MAX_BUCKETS = 32;
 
 /** One value with its labels. */
 export interface Sample<L extends LabelSpec> {
@@ -15,16 +9,22 @@ export interface Sample<L extends LabelSpec> {
   readonly value: number;
 }
 
-/** A histogram that takes values one by one. */
-export interface HistogramRecorder<L extends LabelSpec> {
-  /** Takes a value, in the unit of the metric's name, with a value for each declared label. */
-  readonly observe: (value: number, ...labels: keyof L extends never ? [] : [labels: LabelValues<L>]) => void;
-}
-
 /** A metric with or without labels that is read at scrape time from numbers kept elsewhere. */
 export interface DeclareReading {
   (name: string, help: string, read: () => number): void;
   <const L extends LabelSpec>(name: string, help: string, labels: L, read: () => Iterable<Sample<L>>): void;
+}
+
+/** Durations with their labels. */
+export interface DurationsSample<L extends LabelSpec> {
+  readonly labels: LabelValues<L>;
+  readonly durations: Durations;
+}
+
+/** A histogram with or without labels that is read at scrape time from durations counted elsewhere. */
+export interface DeclareDurations {
+  (name: string, help: string, read: () => Durations): void;
+  <const L extends LabelSpec>(name: string, help: string, labels: L, read: () => Iterable<DurationsSample<L>>): void;
 }
 
 /** Declares the metrics of one service. Names are given without their prefix `filbert_<service>_`. */
@@ -34,12 +34,8 @@ export interface Metrics {
   readonly counterFrom: DeclareReading;
   /** A gauge, `<noun>` or `<noun>_<unit>`, read from a number. @throws MetricsError */
   readonly gaugeFrom: DeclareReading;
-  /** A histogram, `<noun>_<unit>`; latency buckets unless others are given. @throws MetricsError */
-  histogram<const L extends LabelSpec = Record<never, never>>(
-    name: string,
-    help: string,
-    options?: { readonly buckets?: readonly number[]; readonly labels?: L },
-  ): HistogramRecorder<L>;
+  /** A histogram, `<noun>_seconds`, with the latency buckets, read from `Durations`. @throws MetricsError */
+  readonly durationsFrom: DeclareDurations;
 }
 
 export interface MetricsOptions {
@@ -89,26 +85,18 @@ export function createMetrics({ service, registry = new Registry(), strict = fal
     registry,
     counterFrom: readings('counter'),
     gaugeFrom: readings('gauge'),
-    histogram(name, help, { buckets = LATENCY_BUCKETS_SECONDS, labels } = {}) {
+    durationsFrom(name: string, help: string, ...rest: readonly unknown[]): void {
+      const [labels, read] = (rest.length === 1 ? [{}, rest[0]] : rest) as [LabelSpec, () => unknown];
       const fullName = metricName(service, name, 'histogram');
-      if (buckets.length > MAX_BUCKETS)
-        throw new MetricsError('bad-name', `${fullName} has over ${MAX_BUCKETS} buckets`);
-      const set = new LabelSet(fullName, labels ?? {});
-      const histogram = new Histogram({
-        name: fullName,
-        help,
-        labelNames: set.names,
-        buckets: [...buckets],
-        registers: [registry],
-      });
-      return {
-        observe(value, ...given) {
-          const values = (given[0] ?? {}) as Readonly<Record<string, string>>;
-          const problem = Number.isFinite(value) ? set.problem(values) : 'value is not finite';
-          if (problem === undefined) histogram.observe(values, value);
-          else refuse(fullName, problem);
-        },
+      if (!name.endsWith('_seconds')) throw new MetricsError('bad-name', `${fullName} does not end in _seconds`);
+      const set = new LabelSet(fullName, labels);
+      const samples = (): Iterable<DurationsSample<LabelSpec>> => {
+        const reading = read();
+        return Symbol.iterator in (reading as object)
+          ? (reading as Iterable<DurationsSample<LabelSpec>>)
+          : [{ labels: {}, durations: reading as Durations }];
       };
+      registry.registerMetric(new DurationsMetric(fullName, help, set, samples, (why) => refuse(fullName, why)));
     },
   };
   metrics.counterFrom(
@@ -117,6 +105,59 @@ export function createMetrics({ service, registry = new Registry(), strict = fal
     () => refused,
   );
   return metrics;
+}
+
+/** A histogram for prom-client that keeps nothing itself: what it tells is made of the `Durations` at each scrape. */
+class DurationsMetric extends Histogram {
+  /** Gives everything but the values. */
+  readonly #empty: Histogram;
+  readonly #read: () => Iterable<DurationsSample<LabelSpec>>;
+  readonly #labels: LabelSet;
+  readonly #refuse: (why: string) => void;
+
+  constructor(
+    name: string,
+    help: string,
+    labels: LabelSet,
+    read: () => Iterable<DurationsSample<LabelSpec>>,
+    refuse: (why: string) => void,
+  ) {
+    const shape = { name, help, labelNames: [...labels.names], registers: [] };
+    super(shape);
+    this.#empty = new Histogram(shape);
+    this.#labels = labels;
+    this.#read = read;
+    this.#refuse = refuse;
+  }
+
+  override async get(): ReturnType<Histogram['get']> {
+    const metric = await this.#empty.get();
+    metric.values = [];
+    for (const { labels, durations } of this.#read()) {
+      const problem = this.#labels.problem(labels);
+      if (problem !== undefined) {
+        this.#refuse(problem);
+        continue;
+      }
+      const add = (metricName: string, value: number, le?: number | string): void => {
+        metric.values.push({ metricName, value, labels: le === undefined ? { ...labels } : { le, ...labels } });
+      };
+      let below = 0;
+      LATENCY_BUCKETS_SECONDS.forEach((bound, index) => {
+        below += durations.buckets[index] ?? 0;
+        add(`${metric.name}_bucket`, below, bound);
+      });
+      add(`${metric.name}_bucket`, durations.count, '+Inf');
+      add(`${metric.name}_sum`, durations.sum);
+      add(`${metric.name}_count`, durations.count);
+    }
+    return metric;
+  }
+
+  /** What prom-client asks for the text form; not in its types. */
+  getForPromString(): ReturnType<Histogram['get']> {
+    return this.get();
+  }
 }
 
 function declareReading(

@@ -1,6 +1,7 @@
 import { collectDefaultMetrics, type Registry } from 'prom-client';
 import { SPAN_EVENTS, spanCounts } from '../telemetry/telemetry.ts';
-import { type Metrics } from './metrics.ts';
+import type { Durations } from './durations.ts';
+import type { Metrics } from './metrics.ts';
 import { namesUpTo } from './labels.ts';
 
 const collecting = new WeakSet<Registry>();
@@ -15,11 +16,10 @@ export function collectProcessMetrics(registry: Registry): void {
   collectDefaultMetrics({ register: registry });
 }
 
-/** One counter of the bus. Topics and events are closed sets of names in the program. */
-export interface BusCounter {
-  readonly topic: string;
-  readonly event: string;
-  readonly value: number;
+/** What the bus counts, by topic and event: closed sets of names in the program. */
+export interface CountedBus {
+  counters(): Iterable<{ readonly topic: string; readonly event: string; readonly value: number }>;
+  requestDurations(): Iterable<{ readonly topic: string; readonly durations: Durations }>;
 }
 
 /** Most topics that the bus counters tell apart. */
@@ -27,13 +27,22 @@ export const MAX_BUS_TOPICS = 48;
 /** Most events per topic. */
 export const MAX_BUS_EVENTS = 10;
 
-/** Adds `filbert_<service>_bus_events_total{topic,event}`, read from the bus at scrape time. */
-export function collectBusCounters(metrics: Metrics, read: () => Iterable<BusCounter>): void {
+/**
+ * Adds `filbert_<service>_bus_events_total{topic,event}` and `filbert_<service>_bus_request_seconds{topic}`, read from the
+ * bus at scrape time.
+ */
+export function collectBusCounters(metrics: Metrics, bus: CountedBus): void {
   metrics.counterFrom(
     'bus_events_total',
     'What happened to messages of the bus, by topic.',
     { topic: namesUpTo(MAX_BUS_TOPICS), event: namesUpTo(MAX_BUS_EVENTS) },
-    () => Array.from(read(), ({ topic, event, value }) => ({ labels: { topic, event }, value })),
+    () => Array.from(bus.counters(), ({ topic, event, value }) => ({ labels: { topic, event }, value })),
+  );
+  metrics.durationsFrom(
+    'bus_request_seconds',
+    'Time from a request over the bus to its reply or failure, by topic.',
+    { topic: namesUpTo(MAX_BUS_TOPICS) },
+    () => Array.from(bus.requestDurations(), ({ topic, durations }) => ({ labels: { topic }, durations })),
   );
 }
 

@@ -1,25 +1,12 @@
 import { once } from 'node:events';
 import type { handleServerStreamingCall, handleUnaryCall, ServerUnaryCall, ServerWritableStream } from '@grpc/grpc-js';
-import type { Clock, Timers } from '../clock/clock.ts';
-import type { Logger } from '../log/logger.ts';
 import { startSpan } from '../telemetry/spans.ts';
 import { type ErrorKinds, RpcError, toRpcError, toStatus } from './errors.ts';
 import { MAX_CALLS_PER_SERVER, MAX_STREAM_CALL_MS, MAX_UNARY_CALL_MS } from './limits.ts';
-import type { RpcCall } from './service.ts';
+import type { RpcCall, ServeContext } from './rpc-call.ts';
 
 /** Metadata that carries a W3C traceparent. */
 export const TRACEPARENT_KEY = 'traceparent';
-
-/** What the handlers of one server share. */
-export interface ServeContext {
-  readonly logger: Logger;
-  readonly clock: Clock;
-  readonly timers: Timers;
-  /** Aborts when the server's patience with its last calls ends. */
-  readonly closing: AbortSignal;
-  /** Calls under way. */
-  active: number;
-}
 
 type ServerCall = ServerUnaryCall<unknown, unknown> | ServerWritableStream<unknown, unknown>;
 
@@ -86,6 +73,7 @@ async function serve(
   context.active++;
   const { clock, timers, closing, logger } = context;
   const abort = new AbortController();
+  const startedMs = clock.monotonic();
   const nowMs = clock.now();
   const deadlineMs = Math.min(Number(call.getDeadline()), nowMs + maxMs);
   const onLate = (): void => abort.abort(new RpcError('deadline-exceeded', 'the deadline has passed'));
@@ -111,6 +99,7 @@ async function serve(
     timers.clearTimeout(timer);
     closing.removeEventListener('abort', onClosing);
     context.active--;
+    context.durations.get(path)?.observe((clock.monotonic() - startedMs) / 1_000);
   }
 }
 

@@ -18,5 +18,6 @@ export {
   toStatus,
 } from './errors.ts';
 export { MAX_RPC_MESSAGE_BYTES, MAX_STREAM_MESSAGES, RPC_DRAIN_MS } from './limits.ts';
+export type { RpcCall } from './rpc-call.ts';
 export { createRpcServer, type RpcServer, RpcServerError, type RpcServerOptions } from './server.ts';
-export { type RpcCall, type RpcHandlers, type RpcMethod, type RpcService, rpcService } from './service.ts';
+export { type RpcHandlers, type RpcMethod, type RpcService, rpcService } from './service.ts';

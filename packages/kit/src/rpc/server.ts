@@ -4,9 +4,11 @@ import { type Clock, systemClock, systemTimers, type Timers } from '../clock/clo
 import { formatHostPort, type HostPort } from '../config/values.ts';
 import type { Readiness } from '../lifecycle/readiness.ts';
 import type { Logger } from '../log/logger.ts';
+import { Durations } from '../metrics/durations.ts';
+import type { Metrics } from '../metrics/metrics.ts';
 import { isLoopback, requireToken } from './auth.ts';
-import type { ServeContext } from './handle-call.ts';
 import { MAX_RPC_MESSAGE_BYTES, MAX_STREAMS_PER_CONNECTION, MIN_TOKEN_CHARS, RPC_DRAIN_MS } from './limits.ts';
+import type { ServeContext } from './rpc-call.ts';
 import type { RpcService } from './service.ts';
 
 /** Why a server was refused before it listened; the message is a sentence for the operator. */
@@ -27,6 +29,8 @@ export interface RpcServerOptions {
   /** What grpc.health.v1 reports, for the whole server and for each service. */
   readonly health: Readiness;
   readonly logger: Logger;
+  /** Gets `rpc_call_seconds{service,method}`; without it nobody sees how long calls take. */
+  readonly metrics?: Metrics;
   /** Each call must then carry it as `authorization: Bearer <token>`; health checks need none. */
   readonly token?: string | undefined;
   readonly clock?: Clock;
@@ -70,7 +74,11 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     interceptors: token === undefined ? [] : [requireToken(token)],
   });
   const closing = new AbortController();
-  const context: ServeContext = { logger, clock, timers, closing: closing.signal, active: 0 };
+  const durations = new Map(
+    services.flatMap(({ definition }) => Object.values(definition).map(({ path }) => [path, new Durations()] as const)),
+  );
+  if (options.metrics !== undefined) declareDurations(options.metrics, durations);
+  const context: ServeContext = { logger, clock, timers, closing: closing.signal, active: 0, durations };
   for (const service of services) server.addService(service.definition, service.implement(context));
 
   let report = (_serving: boolean): void => undefined;
@@ -118,4 +126,20 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
       });
     },
   };
+}
+
+/** Declares how long calls took; the labels are the services and methods that the server has. */
+function declareDurations(metrics: Metrics, durations: ReadonlyMap<string, Durations>): void {
+  const methods = Array.from(durations, ([path, taken]) => {
+    // "/filbert.router.v1.RouterService/GetStats"
+    const [, service = '', method = ''] = path.split('/');
+    return { labels: { service, method }, durations: taken };
+  });
+  const named = (label: 'service' | 'method'): string[] => [...new Set(methods.map(({ labels }) => labels[label]))];
+  metrics.durationsFrom(
+    'rpc_call_seconds',
+    'Time that gRPC calls took, by service and method; streams count with all of their time.',
+    { service: named('service'), method: named('method') },
+    () => methods,
+  );
 }

@@ -1,7 +1,7 @@
-import type { Metadata, UntypedServiceImplementation } from '@grpc/grpc-js';
-import type { ServiceDefinition } from '@grpc/grpc-js';
+import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
 import type { ErrorKinds } from './errors.ts';
-import { handleStream, handleUnary, type ServeContext } from './handle-call.ts';
+import { handleStream, handleUnary } from './handle-call.ts';
+import type { RpcCall, ServeContext } from './rpc-call.ts';
 
 /** A method of a ts-proto stub (`outputServices=grpc-js`): `ConnectionsServiceService.listLinks`. */
 export interface RpcMethod<Q, R, Streams extends boolean = boolean> {
@@ -12,17 +12,6 @@ export interface RpcMethod<Q, R, Streams extends boolean = boolean> {
   readonly requestDeserialize: (value: Buffer) => Q;
   readonly responseSerialize: (value: R) => Buffer;
   readonly responseDeserialize: (value: Buffer) => R;
-}
-
-/** What a handler knows of its call besides the request. */
-export interface RpcCall {
-  /** Aborts when the caller cancelled, the deadline passed, or the server stops. */
-  readonly signal: AbortSignal;
-  /** Wall-clock time in ms by which the call ends. */
-  readonly deadlineMs: number;
-  /** Address of the caller. */
-  readonly peer: string;
-  readonly metadata: Metadata;
 }
 
 /** A handler for each method of a stub: a promise for a unary method, an async iterable for a server stream. */

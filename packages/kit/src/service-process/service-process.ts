@@ -117,7 +117,7 @@ export async function runServiceProcess<V>(options: ServiceProcessOptions<V>): P
           });
           readiness.set('bus', bus.status === 'connected');
           const connected = bus;
-          collectBusCounters(metrics, () => connected.counters());
+          collectBusCounters(metrics, connected);
           connected.onStatus((status) => {
             readiness.set('bus', status === 'connected');
             if (status === 'disconnected') logger.warn('NATS is away: frames are dropped until it is back');
@@ -149,6 +149,7 @@ export async function runServiceProcess<V>(options: ServiceProcessOptions<V>): P
             services: [service.control],
             health: readiness,
             logger,
+            metrics,
             token: config.controlToken,
           });
           await rpc.start();

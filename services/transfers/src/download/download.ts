@@ -385,7 +385,7 @@ export class Download implements SessionDownload {
   }
 
   async #talk(source: Source, signal: AbortSignal): Promise<SessionEnd> {
-    const { pushes, bandwidth, timings, ownAddress } = this.#deps;
+    const { pushes, bandwidth, timings, ownAddress, counters } = this.#deps;
     const { address, serventGuid, index, firewalled } = source.facts;
     let connection: Connection | undefined;
     if (address !== undefined && !firewalled) {
@@ -398,7 +398,16 @@ export class Download implements SessionDownload {
       connection = pushed;
     }
     if (connection === undefined) return { kind: 'blamed', reason: 'unreachable' };
-    return runSession({ download: this, source, connection, bandwidth, timings, signal, ownAddress: ownAddress() });
+    return runSession({
+      download: this,
+      source,
+      connection,
+      bandwidth,
+      timings,
+      signal,
+      firstByte: counters.downloadFirstByte,
+      ownAddress: ownAddress(),
+    });
   }
 
   #blame(source: Source, reason: BlameReason, retryAfterMs: number | undefined): void {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { formatPeerAddress, formatSha1Urn, type PeerAddress, type Sha1 } from '@filbert/gnutella';
 import { USER_AGENT } from '@filbert/contracts';
+import type { Durations } from '@filbert/kit';
 import type { BlameReason } from '../counters.ts';
 import type { Bandwidth } from '../http/bandwidth.ts';
 import type { Connection } from '../network/connection.ts';
@@ -40,6 +41,8 @@ export interface SessionOptions {
   readonly bandwidth: Bandwidth;
   readonly timings: DownloadTimings;
   readonly signal: AbortSignal;
+  /** Takes the time from each request to the first byte of the file. */
+  readonly firstByte: Durations;
   /** Where we can be connected to, told to the source. */
   readonly ownAddress: PeerAddress | undefined;
 }
@@ -85,6 +88,7 @@ async function fetchChunk(
   isFirst: boolean,
 ): Promise<SessionEnd | { readonly kind: 'wait'; readonly waitMs: number } | undefined> {
   const { connection, download, source, timings } = options;
+  const askedMs = performance.now();
   if (!(await connection.write(requestText(options, chunk, isFirst), WRITE_TIMEOUT_MS))) {
     return isFirst ? blamed('closed-early') : { kind: 'reconnect' };
   }
@@ -108,13 +112,14 @@ async function fetchChunk(
       return { kind: 'wait', waitMs: answer.waitMs };
     case 'body':
       source.queuePosition = 0;
-      return receiveBody(options, answer);
+      return receiveBody(options, answer, askedMs);
   }
 }
 
 async function receiveBody(
-  { connection, download, source, bandwidth, timings }: SessionOptions,
+  { connection, download, source, bandwidth, timings, firstByte }: SessionOptions,
   { span, total, keepAlive, unread }: SourceAnswer & { readonly kind: 'body' },
+  askedMs: number,
 ): Promise<SessionEnd | undefined> {
   if (total !== undefined && !download.acceptSize(total, source)) return blamed('wrong-size');
   let at = span.start;
@@ -122,6 +127,7 @@ async function receiveBody(
     const bytes = await connection.read(timings.stallMs);
     if (bytes === 'timeout') return blamed('stalled');
     if (bytes === 'ended') return blamed('closed-early');
+    if (at === span.start) firstByte.observe((performance.now() - askedMs) / 1_000);
     const wanted = bytes.subarray(0, span.end - at);
     await bandwidth.take(wanted.length, () => connection.closed);
     await download.receive(wanted, at, source);

@@ -18,7 +18,7 @@ export interface FileBody {
 
 /**
  * Sends a range of a file at the peer's pace.
- * @param onSent bytes that the socket took
+ * @param progress told when the socket is given the first bytes, and of the bytes that it took
  * @returns false where the peer went away or stalled, or the file became shorter
  * @throws what reading the file throws
  */
@@ -27,7 +27,7 @@ export async function sendFile(
   { handle, span }: FileBody,
   bandwidth: Bandwidth,
   stallMs: number,
-  onSent: (bytes: number) => void,
+  progress: { readonly begun: () => void; readonly sent: (bytes: number) => void },
 ): Promise<boolean> {
   let at = span.first;
   while (at <= span.last) {
@@ -36,9 +36,10 @@ export async function sendFile(
     const { bytesRead } = await handle.read(buffer, 0, buffer.length, at);
     if (bytesRead === 0) return false;
     await bandwidth.take(bytesRead, () => connection.closed);
+    if (at === span.first) progress.begun();
     if (!(await connection.write(buffer.subarray(0, bytesRead), stallMs))) return false;
     at += bytesRead;
-    onSent(bytesRead);
+    progress.sent(bytesRead);
   }
   return true;
 }

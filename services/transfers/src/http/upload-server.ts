@@ -67,6 +67,9 @@ interface Session {
   errors: number;
   requests: number;
   nextRequestTimeoutMs: number;
+  /** When the present request was complete, by `now`. */
+  requestedAtMs: number;
+  answer: 'file' | 'other';
 }
 
 /** Serves files and listings over connections that others accepted or opened. */
@@ -94,7 +97,15 @@ export class UploadServer {
 
   /** Serves requests one after the other until either side ends the connection. Never rejects. */
   async serve(connection: Connection, pushed: boolean): Promise<void> {
-    const session = { connection, pushed, errors: 0, requests: 0, nextRequestTimeoutMs: this.#requestTimeoutMs };
+    const session: Session = {
+      connection,
+      pushed,
+      errors: 0,
+      requests: 0,
+      nextRequestTimeoutMs: this.#requestTimeoutMs,
+      requestedAtMs: 0,
+      answer: 'other',
+    };
     this.#sessions.add(session);
     connection.onClose(() => this.#options.slots.closed(connection));
     try {
@@ -147,7 +158,13 @@ export class UploadServer {
       // Whether a body follows cannot be known.
       return this.#answer(session, undefined, refusal(request.status, request.reason, name, { close: true }));
     }
-    return this.#serveTarget(session, request);
+    session.requestedAtMs = this.#options.now();
+    session.answer = 'other';
+    try {
+      return await this.#serveTarget(session, request);
+    } finally {
+      this.#options.counters.requestTook[session.answer].observe(this.#secondsSince(session));
+    }
   }
 
   async #serveTarget(session: Session, request: HttpRequest): Promise<boolean> {
@@ -256,10 +273,14 @@ export class UploadServer {
       attributes: { partial, pushed: session.pushed },
     });
     let result: 'sent' | 'cut' | 'failed' = 'failed';
+    session.answer = 'file';
     try {
-      const sent = await sendFile(connection, body, bandwidth, stallMs, (bytes) => {
-        upload.sentBytes += bytes;
-        counters.uploadedBytes += bytes;
+      const sent = await sendFile(connection, body, bandwidth, stallMs, {
+        begun: () => counters.uploadFirstByte.observe(this.#secondsSince(session)),
+        sent: (bytes) => {
+          upload.sentBytes += bytes;
+          counters.uploadedBytes += bytes;
+        },
       });
       result = sent ? 'sent' : 'cut';
       if (!sent) connection.destroy();
@@ -348,6 +369,11 @@ export class UploadServer {
     this.#options.counters.requests[answer.result]++;
     const text = request?.method === 'HEAD' ? head : head + body;
     return (await connection.write(text, this.#options.sendStallMs ?? SEND_STALL_MS)) && keep;
+  }
+
+  /** Since its present request. */
+  #secondsSince(session: Session): number {
+    return (this.#options.now() - session.requestedAtMs) / 1_000;
   }
 
   #keeps(session: Session, request: HttpRequest): boolean {

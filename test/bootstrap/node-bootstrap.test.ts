@@ -4,6 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
+  EdgeSummary,
   edgesSummary,
   HostOutcome,
   hostsCandidates,
@@ -11,6 +12,8 @@ import {
   librarySummary,
   nodeFacts,
   nodeFactsRequest,
+  ownAddressOf,
+  OwnAddressSource,
   transfersSummary,
   type NodeFacts,
 } from '@filbert/contracts';
@@ -74,7 +77,7 @@ describe('bootstrap node', () => {
   const candidates = async (wanted = 16): Promise<string[]> =>
     (await bus.request(hostsCandidates, { edgeId: 'edge-t', wanted }, { timeoutMs: 1000 })).addresses;
   const seen = (address: string, outcome: HostOutcome): void =>
-    void bus.publish(hostsSeen, { edgeId: 'edge-t', hosts: [{ address, outcome, ultrapeer: true }] });
+    void bus.publish(hostsSeen, { edgeId: 'edge-t', hosts: [{ address, outcome, ultrapeer: true }], votes: [] });
 
   it('is the same node after a restart, and another one in another folder', async () => {
     start();
@@ -146,6 +149,10 @@ describe('bootstrap node', () => {
       ultrapeerAddresses: ['5.6.7.8:6346'],
       leafAddresses: [],
       draining: false,
+      listenPort: 6346,
+      ownAddress: '',
+      ownAddressSource: 0,
+      reached: false,
     });
     await turns();
     assert.deepEqual(await candidates(), []);
@@ -205,7 +212,7 @@ describe('bootstrap node', () => {
       outcome: HostOutcome.HOST_OUTCOME_LEARNED,
       ultrapeer: true,
     }));
-    bus.publish(hostsSeen, { edgeId: 'edge-t', hosts });
+    bus.publish(hostsSeen, { edgeId: 'edge-t', hosts, votes: [] });
     await turns();
     assert.equal(bootstrap.hosts?.size, 500);
   });
@@ -223,16 +230,118 @@ describe('bootstrap node', () => {
     const bootstrap = start({
       connect: [
         { host: '10.0.0.1', port: 6346 },
-        { host: 'example.org', port: 6346 },
         { host: '5.6.7.8', port: 6346 },
       ],
       seeds: ['127.0.0.1:6346'],
     });
     assert.deepEqual(
       log.filter(({ msg }) => msg.startsWith('not used:')).map(({ address }) => address),
-      ['10.0.0.1:6346', 'example.org:6346', '127.0.0.1:6346'],
+      ['10.0.0.1:6346', '127.0.0.1:6346'],
     );
     assert.equal(bootstrap.hosts?.size, 1);
+  });
+
+  describe('own address', () => {
+    const tell = (ownAddress: string, changes: Partial<EdgeSummary> = {}): void =>
+      void bus.publish(
+        edgesSummary,
+        EdgeSummary.fromPartial({
+          edgeId: 'edge-t',
+          listenPort: 6346,
+          ownAddress,
+          ownAddressSource: OwnAddressSource.OWN_ADDRESS_SOURCE_REACHED,
+          reached: true,
+          ...changes,
+        }),
+      );
+
+    it('is learned from an edge, told at once, and never dialled', async () => {
+      start();
+      const before = await facts();
+      assert.deepEqual([before.learnedAddress, before.firewalled], ['', true]);
+      tell('5.5.5.5:6346');
+      seen('5.5.5.5:6346', HostOutcome.HOST_OUTCOME_LEARNED);
+      await turns();
+      const after = await facts();
+      assert.deepEqual([after.learnedAddress, after.firewalled, after.version], ['5.5.5.5:6346', false, 2]);
+      assert.deepEqual(await candidates(), []);
+    });
+
+    it('is not taken from the edges inside the node, which no peer dials', async () => {
+      start();
+      tell('5.5.5.5:6346', { edgeId: 'library', listenPort: 0 });
+      await turns();
+      assert.equal((await facts()).learnedAddress, '');
+    });
+
+    it('is believed of peers once three networks agree', async () => {
+      start();
+      tell('', { reached: false });
+      const vote = (network: number): void =>
+        void bus.publish(hostsSeen, {
+          edgeId: 'edge-t',
+          hosts: [],
+          votes: [{ voter: `5.6.${network}.1`, address: '9.9.9.9' }],
+        });
+      for (const network of [1, 2]) vote(network);
+      tell('', { reached: false });
+      await turns();
+      assert.equal((await facts()).learnedAddress, '');
+      vote(3);
+      tell('', { reached: false });
+      await turns();
+      const { learnedAddress, learnedFrom, firewalled } = await facts();
+      assert.deepEqual(
+        [learnedAddress, learnedFrom, firewalled],
+        ['9.9.9.9:6346', OwnAddressSource.OWN_ADDRESS_SOURCE_PEERS, true],
+      );
+    });
+
+    it('that the operator advertises wins over what is learned', async () => {
+      const bootstrap = start({ advertise: { host: '5.6.7.8', port: 7777 } });
+      tell('5.5.5.5:6346', { reached: false });
+      await turns();
+      const told = await facts();
+      assert.deepEqual([told.advertisedAddress, told.learnedAddress], ['5.6.7.8:7777', '5.5.5.5:6346']);
+      assert.equal(told.firewalled, false);
+      assert.deepEqual(ownAddressOf(told), { host: '5.6.7.8', port: 7777 });
+      assert.equal(bootstrap.facts?.version, told.version);
+    });
+  });
+
+  describe('names in its settings', () => {
+    it('are looked up: localhost for a link to keep, a seed and the address to advertise', async () => {
+      const localhost = { host: 'localhost', port: 6346 };
+      start({
+        connect: [localhost],
+        seeds: ['localhost:7000'],
+        advertise: { host: 'localhost', port: 8000 },
+        allowPrivate: true,
+      });
+      const { advertisedAddress } = await waitFor('the name', async () => {
+        const told = await facts();
+        return told.advertisedAddress === '' ? undefined : told;
+      });
+      assert.match(advertisedAddress, /^(127\.0\.0\.1|\[::1\]):8000$/);
+      const hosts = await waitFor('the hosts', () => {
+        const known = [...(running[0]?.hosts?.all() ?? [])];
+        return known.some(({ source }) => source === 'configured') && known.some(({ source }) => source === 'seed')
+          ? known
+          : undefined;
+      });
+      const configured = hosts.filter(({ source }) => source === 'configured').map(({ address }) => address);
+      assert.equal(configured.length, 1, 'one servent, whatever addresses its name has');
+      assert.match(String(configured[0]), /^(127\.0\.0\.1|\[::1\]):6346$/);
+    });
+
+    it('that stand for private addresses are not used unless these are allowed, and that is said', async () => {
+      start({ connect: [{ host: 'localhost', port: 6346 }], advertise: { host: 'localhost', port: 6346 } });
+      await waitFor(
+        'the warnings',
+        () => log.filter(({ msg }) => /^not used:.*--allow-private/.test(msg)).length === 2,
+      );
+      assert.deepEqual([running[0]?.hosts?.size, (await facts()).advertisedAddress], [0, '']);
+    });
   });
 
   describe('with a folder that it cannot use', () => {

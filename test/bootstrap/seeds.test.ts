@@ -2,21 +2,24 @@ import assert from 'node:assert/strict';
 import { formatSeeds, MAX_SEEDS, parseSeeds } from '../../services/bootstrap/src/seeds.ts';
 
 describe('bootstrap seeds', () => {
-  it('are the built-in list, none, or addresses', () => {
+  it('are the built-in list, none, or hosts, by address or name', () => {
     assert.deepEqual(parseSeeds('none'), { kind: 'none', addresses: [] });
     assert.equal(parseSeeds('default')?.kind, 'default');
     assert.deepEqual(parseSeeds('5.6.7.8:6346, [2001:0470::1]:7000'), {
       kind: 'listed',
       addresses: ['5.6.7.8:6346', '[2001:470::1]:7000'],
     });
+    assert.deepEqual(parseSeeds('example.org:6346, 5.6.7.8:1')?.addresses, ['example.org:6346', '5.6.7.8:1']);
   });
 
-  it('are refused whole where one entry is no address', () => {
+  it('are refused whole where one entry is no host with a port', () => {
     for (const text of [
       '',
       ',',
       '5.6.7.8:6346,',
-      'example.org:6346',
+      'example.org',
+      'example.org:0',
+      'not a name:6346',
       '5.6.7.8',
       '5.6.7.8:0',
       'None',
@@ -33,7 +36,7 @@ describe('bootstrap seeds', () => {
   });
 
   it('are written as they are read', () => {
-    for (const text of ['none', 'default', '5.6.7.8:6346,[2001:470::1]:7000']) {
+    for (const text of ['none', 'default', 'example.org:6346,5.6.7.8:6346,[2001:470::1]:7000']) {
       const seeds = parseSeeds(text);
       assert.ok(seeds);
       assert.equal(formatSeeds(seeds), text);

@@ -5,10 +5,13 @@ import {
   HostOutcome,
   hostsCandidates,
   LinkCapability,
+  hostsSeen,
   LinkKind,
   mergedTableRequest,
+  OwnAddressSource,
   packed,
   ReplayMark,
+  type AddressVote,
 } from '@filbert/contracts';
 import { createMetrics } from '@filbert/kit';
 import type { EdgeOptions } from '../../services/connections/src/edge.ts';
@@ -206,6 +209,24 @@ describe('connections edge', () => {
       );
       assert.deepEqual([summary.leafAddresses, summary.ultrapeerAddresses], [['127.0.0.1:7001'], ['127.0.0.1:7002']]);
       assert.equal(summary.stateNumber, 2);
+      assert.deepEqual(
+        [summary.listenPort, summary.ownAddress, summary.ownAddressSource, summary.reached],
+        [harness.port, `127.0.0.1:${harness.port}`, OwnAddressSource.OWN_ADDRESS_SOURCE_LISTEN, true],
+      );
+    });
+
+    it('tells behind a wildcard where a peer reached it, and bootstrap hears what the peer sees us as', async () => {
+      await start({ listen: { host: '0.0.0.0', port: 0 } });
+      const votes: AddressVote[] = [];
+      harness.bus.subscribe(hostsSeen, (seen) => votes.push(...seen.votes));
+      assert.deepEqual([harness.summaries.at(-1)?.ownAddress, harness.summaries.at(-1)?.reached], ['', false]);
+      await harness.join({ headers: { 'Remote-IP': '9.8.7.6' } });
+      const summary = await waitFor('the address', () => harness.summaries.find(({ ownAddress }) => ownAddress !== ''));
+      assert.deepEqual(
+        [summary.ownAddress, summary.ownAddressSource, summary.reached],
+        [`127.0.0.1:${harness.port}`, OwnAddressSource.OWN_ADDRESS_SOURCE_REACHED, true],
+      );
+      assert.deepEqual(await waitFor('the vote', () => votes[0]), { voter: '127.0.0.1', address: '9.8.7.6' });
     });
   });
 

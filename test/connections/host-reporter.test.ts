@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { HostOutcome, hostsSeen, type HostsSeen } from '@filbert/contracts';
 import { createInProcessBus, type Bus } from '@filbert/kit';
-import { HostReporter, MAX_HOSTS_PER_REPORT } from '../../services/connections/src/host-reporter.ts';
+import {
+  HostReporter,
+  MAX_HOSTS_PER_REPORT,
+  MAX_VOTES_PER_REPORT,
+} from '../../services/connections/src/host-reporter.ts';
 import { EDGE_ID, turns } from '../support/frame-bench.ts';
 
 const { HOST_OUTCOME_LEARNED: LEARNED, HOST_OUTCOME_REFUSED: REFUSED } = HostOutcome;
@@ -34,8 +38,39 @@ describe('connections host reporter', () => {
           { address: '5.6.7.8:6346', outcome: REFUSED, ultrapeer: true },
           { address: '[2001:470::1]:6346', outcome: LEARNED, ultrapeer: false },
         ],
+        votes: [],
       },
     ]);
+  });
+
+  it('tells what peers see us as, one word a network, but not what no peer could dial', async () => {
+    const reporter = new HostReporter({ bus, edgeId: EDGE_ID, allowPrivate: false });
+    reporter.vote('5.6.7.8', '10.0.0.1');
+    reporter.vote('5.6.7.8', 'example.org');
+    reporter.flush();
+    reporter.vote('5.6.7.8', '9.9.9.8');
+    reporter.vote('5.6.7.9', '9.9.9.9');
+    reporter.vote('2001:470::1', '9.9.9.9');
+    reporter.flush();
+    reporter.flush();
+    await turns();
+    assert.deepEqual(
+      reports.map(({ votes }) => votes),
+      [
+        [
+          { voter: '5.6.7.9', address: '9.9.9.9' },
+          { voter: '2001:470::1', address: '9.9.9.9' },
+        ],
+      ],
+    );
+  });
+
+  it('keeps the word of a bounded number of networks between two messages', async () => {
+    const reporter = new HostReporter({ bus, edgeId: EDGE_ID, allowPrivate: false });
+    for (let i = 0; i < MAX_VOTES_PER_REPORT + 10; i++) reporter.vote(`5.6.${i}.1`, '9.9.9.9');
+    reporter.flush();
+    await turns();
+    assert.equal(reports[0]?.votes.length, MAX_VOTES_PER_REPORT);
   });
 
   it('tells no address that is no peer’s, and private ones only where they are allowed', async () => {

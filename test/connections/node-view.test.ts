@@ -17,6 +17,10 @@ function summary(edgeId: string, changes: Partial<EdgeSummary> = {}): EdgeSummar
     ultrapeerAddresses: [`5.6.7.${edgeId.length}:6346`],
     leafAddresses: [],
     draining: false,
+    listenPort: 6346,
+    ownAddress: '',
+    ownAddressSource: 0,
+    reached: false,
     ...changes,
   };
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { bootstrapV1, connectionsV1, searchV1, transfersV1 } from '@filbert/contracts';
 import { base32Encode } from '@filbert/gnutella';
 import { callStream, callUnary, createRpcClient, parseHostPort } from '@filbert/kit';
-import { NodeProcess } from '../support/node-process.ts';
+import { NodeProcess, runFilbert } from '../support/node-process.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { FORMS } from './support/forms.ts';
 
@@ -22,8 +22,15 @@ function clientOf(node: NodeProcess): Client {
   return createRpcClient({ address });
 }
 
-for (const form of FORMS) {
-  describe(`e2e, ${form.name}: a file shared by one node is found and fetched by another`, function () {
+/** How the nodes listen: behind a wildcard they have to find out by themselves where peers reach them. */
+const LISTENS = [
+  { how: '', host: '127.0.0.1', args: [], from: 'listening' },
+  { how: ', listening on all addresses', host: '0.0.0.0', args: ['--allow-private'], from: 'reached' },
+];
+const CASES = FORMS.flatMap((form) => LISTENS.map((listen) => ({ form, ...listen })));
+
+for (const { form, how, host, args, from } of CASES) {
+  describe(`e2e, ${form.name}${how}: a file shared by one node is found and fetched by another`, function () {
     this.timeout(60_000);
     const content = randomBytes(3_000_000);
     const sha1 = base32Encode(createHash('sha1').update(content).digest());
@@ -32,12 +39,16 @@ for (const form of FORMS) {
     let seeker: NodeProcess;
     let client: Client;
     let sharersControl: Client;
+    /** Where the sharer is reached. */
+    let sharersAddress: string;
 
     before(async () => {
       folder = mkdtempSync(join(tmpdir(), 'filbert-share-'));
       writeFileSync(join(folder, 'quiet river recording.bin'), content);
-      sharer = await NodeProcess.start({ ...form.options, args: ['--share', folder] });
-      seeker = await NodeProcess.start({ args: ['--connect', sharer.address] });
+      sharer = await NodeProcess.start({ ...form.options, listen: { host }, args: [...args, '--share', folder] });
+      sharersAddress = `127.0.0.1:${sharer.gnutella.port}`;
+      const seekersArgs = [...args, '--connect', sharersAddress];
+      seeker = await NodeProcess.start({ ...form.options, listen: { host }, args: seekersArgs });
       client = clientOf(seeker);
       sharersControl = clientOf(sharer);
       const { getStats } = connectionsV1.ConnectionsServiceService;
@@ -91,18 +102,28 @@ for (const form of FORMS) {
       return fetched;
     }
 
+    it('is offered at the address that peers reach, and "filbert status" tells where that is from', async () => {
+      const facts = await waitFor('the address', async () => {
+        const told = await callUnary(sharersControl, bootstrapV1.BootstrapServiceService.getFacts, {}, CALL);
+        return told.ownAddress === '' || told.firewalled ? undefined : told;
+      });
+      assert.deepEqual([facts.ownAddress, facts.ownAddressFrom], [sharersAddress, from]);
+      const status = await runFilbert(['status', '--data', sharer.dataDir]);
+      assert.match(status.stdout, new RegExp(`^own address +${sharersAddress} \\(`, 'm'));
+    });
+
     it('is found by words and by hash, with an address that serves it', async () => {
       const byWords = await find('recording river');
       assert.equal(byWords.name, 'quiet river recording.bin');
       assert.equal(byWords.size, content.length);
-      assert.equal(`${byWords.address}:${byWords.port}`, sharer.address);
+      assert.equal(`${byWords.address}:${byWords.port}`, sharersAddress);
       assert.equal(byWords.vendor, 'FLBT');
       const byHash = await find(`urn:sha1:${sha1}`);
       assert.equal(byHash.servent, byWords.servent);
     });
 
     it('is served on the Gnutella port, ranges included', async () => {
-      const response = await fetch(`http://${sharer.address}/uri-res/N2R?urn:sha1:${sha1}`, {
+      const response = await fetch(`http://${sharersAddress}/uri-res/N2R?urn:sha1:${sha1}`, {
         headers: { range: 'bytes=1000000-1000999' },
       });
       assert.equal(response.status, 206);

@@ -31,6 +31,9 @@ const FACTS: NodeFacts = {
   sharedKib: 0,
   hosts: [],
   startedAtMs: 0,
+  learnedAddress: '',
+  learnedFrom: 0,
+  firewalled: false,
 };
 /** A QUERY HIT of one file to the query of this GUID. */
 function hit({ query: guid }: { readonly query: Uint8Array }): Uint8Array {

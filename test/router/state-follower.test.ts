@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict';
-import { EdgeSummary, IngressBatch, packed, ReplayMark, StateBatch, type LinkRecord } from '@filbert/contracts';
-import { LinkTable, type EdgeLinks } from '../../services/router/src/link-table.ts';
 import {
   EDGE_LOST_MS,
-  HOLD_MS,
+  EdgeSummary,
+  IngressBatch,
   MAX_EDGES,
-  MAX_HELD_BATCHES,
-  REPLAY_ASK_MS,
-  StateFollower,
-} from '../../services/router/src/state-follower.ts';
+  packed,
+  ReplayMark,
+  StateBatch,
+  type LinkRecord,
+} from '@filbert/contracts';
+import { LinkTable, type EdgeLinks } from '../../services/router/src/link-table.ts';
+import { HOLD_MS, MAX_HELD_BATCHES, REPLAY_ASK_MS, StateFollower } from '../../services/router/src/state-follower.ts';
 import { goneRecord, LEAF, NO_TABLE, recordOf, tableDifference, ULTRAPEER, wholeTable } from './links.ts';
 import { tableOf } from './tables.ts';
 

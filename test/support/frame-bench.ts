@@ -47,6 +47,9 @@ export function someFacts(changes: Partial<NodeFacts> = {}): NodeFacts {
     sharedKib: 0,
     hosts: [],
     startedAtMs: 1_700_000_000_000,
+    learnedAddress: '',
+    learnedFrom: 0,
+    firewalled: false,
     ...changes,
   };
 }

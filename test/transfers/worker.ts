@@ -125,7 +125,6 @@ export async function startWorker(options: WorkerOptions = {}): Promise<Worker> 
     uploadsPerHost: 3,
     uploadRate: 0,
     downloadRate: 0,
-    ownAddress: () => '',
     library,
     ...rest,
     timings: {
@@ -163,6 +162,9 @@ function emptyFacts(): NodeFacts {
     sharedKib: 0,
     hosts: [],
     startedAtMs: 0,
+    learnedAddress: '',
+    learnedFrom: 0,
+    firewalled: false,
   };
 }
 

@@ -24,7 +24,7 @@ export async function status(flags: FlagValues): Promise<void> {
   const rows: [string, string][] = [
     ['servent GUID', facts.serventGuid],
     ['listening on', [...new Set(edges.edges.map((edge) => edge.listenAddress))].join(', ')],
-    ['advertised', facts.advertisedAddress || '(the address that a peer reached)'],
+    ['own address', ownAddress(facts)],
     ['up for', duration(Date.now() - facts.startedAtMs)],
     ['leaves', `${leaves} of ${first?.maxLeaves ?? 0}`],
     ['ultrapeers', `${ultrapeers} of ${first?.maxUltrapeers ?? 0}`],
@@ -37,6 +37,20 @@ export async function status(flags: FlagValues): Promise<void> {
   ];
   const width = Math.max(...rows.map(([name]) => name.length));
   for (const [name, value] of rows) console.log(`${name.padEnd(width)}  ${value}`);
+}
+
+const ADDRESS_SOURCES: Readonly<Record<string, string>> = {
+  advertised: 'as --advertise says',
+  listening: 'where it listens',
+  reached: 'that peers reached',
+  peers: 'as peers of several networks see it',
+  dialled: 'its end of links that it made',
+};
+
+/** The address that peers are told, where it is from, and whether they can connect to it. */
+function ownAddress({ ownAddress: address, ownAddressFrom, firewalled }: bootstrapV1.GetFactsResponse): string {
+  const known = address === '' ? 'not known yet' : `${address} (${ADDRESS_SOURCES[ownAddressFrom] ?? ownAddressFrom})`;
+  return firewalled ? `${known}; nobody connected to it yet, so files are offered by PUSH only` : known;
 }
 
 /** `filbert peers`: one line a link. */

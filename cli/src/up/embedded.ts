@@ -47,13 +47,11 @@ export async function runEmbedded(config: NodeConfig): Promise<number> {
     bus,
     logger,
     metrics: createMetrics({ service: 'search_index', registry }),
-    ownAddress: gnutella,
   });
   const transfers = createTransfersService(config.transfers, {
     bus,
     logger,
     metrics: createMetrics({ service: 'transfers', registry }),
-    ownAddress: gnutella,
   });
   const connections = createConnectionsService(config.connections, {
     bus,

@@ -42,10 +42,7 @@ export interface ServicePlans {
 
 /** Decides which processes make up the node, and what each is told: its own settings and no others. */
 export function planServices({ config, nats, listen, controlToken, env }: PlanOptions): ServicePlans {
-  const { up, connections, searchIndex, transfers } = config;
-  // Who listens on one address is reached there; behind a wildcard each peer finds out by itself.
-  const advertise = config.bootstrap.advertise ?? (isWildcard(listen.host) ? undefined : listen);
-  const bootstrap = { ...config.bootstrap, advertise };
+  const { up, bootstrap, connections, searchIndex, transfers } = config;
   const process = (): ProcessConfig => ({
     nats: [...nats()],
     admin: OWN_PORT,
@@ -133,8 +130,4 @@ export function planServices({ config, nats, listen, controlToken, env }: PlanOp
       };
     }),
   };
-}
-
-function isWildcard(host: string): boolean {
-  return host === '0.0.0.0' || host === '::';
 }

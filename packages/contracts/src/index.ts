@@ -4,6 +4,7 @@ export * from './link.ts';
 export * from './shard.ts';
 export * from './shedding.ts';
 export * from './options.ts';
+export * from './own-address.ts';
 export * from './version.ts';
 export * from './proxy-header.ts';
 export * from './trace-table.ts';

@@ -10,7 +10,7 @@ export const bootstrapConfig = defineConfig({
     env: 'FILBERT_CONNECT',
     schema: list(hostPort({ minPort: 1 })),
     default: [],
-    description: 'Ultrapeers to stay linked to.',
+    description: 'Ultrapeers to stay linked to, by address or name.',
   }),
   seeds: option({
     flag: 'seeds',
@@ -23,7 +23,7 @@ export const bootstrapConfig = defineConfig({
     flag: 'advertise',
     env: 'FILBERT_ADVERTISE',
     schema: hostPort({ minPort: 1 }),
-    description: 'Address that peers are told to reach this node at; otherwise the one that they reached.',
+    description: 'Address or name that peers are told to reach this node at; otherwise it finds out by itself.',
   }),
   routerShards: routerShardsOption,
   allowPrivate: allowPrivateOption,

@@ -1,6 +1,7 @@
-import { bootstrapV1 } from '@filbert/contracts';
+import { bootstrapV1, ownAddressOf, type NodeFacts } from '@filbert/contracts';
+import { formatPeerAddress } from '@filbert/gnutella';
 import { rpcService, type RpcService } from '@filbert/kit';
-import type { NodeBootstrap } from './node-bootstrap.ts';
+import { ADDRESS_SOURCE_NAMES, type NodeBootstrap } from './node-bootstrap.ts';
 
 /** gRPC control of bootstrap. */
 export function bootstrapControl(bootstrap: NodeBootstrap): RpcService {
@@ -15,6 +16,8 @@ export function bootstrapControl(bootstrap: NodeBootstrap): RpcService {
         startedAtMs: bootstrap.startedAtMs,
         sharedFiles: facts?.sharedFiles ?? 0,
         sharedKib: facts?.sharedKib ?? 0,
+        ...ownAddress(facts),
+        firewalled: facts?.firewalled ?? true,
       };
     },
     // eslint-disable-next-line @typescript-eslint/require-await -- a stream is an async generator, also where nothing waits
@@ -35,4 +38,13 @@ export function bootstrapControl(bootstrap: NodeBootstrap): RpcService {
       return { added, reason: added ? '' : `${address} is not an address of a peer` };
     },
   });
+}
+
+/** The address in use, and where it is from. */
+function ownAddress(facts: NodeFacts | undefined): { readonly ownAddress: string; readonly ownAddressFrom: string } {
+  const address = ownAddressOf(facts);
+  if (facts === undefined || address === undefined) return { ownAddress: '', ownAddressFrom: '' };
+  const text = formatPeerAddress(address);
+  const isAdvertised = text === facts.advertisedAddress;
+  return { ownAddress: text, ownAddressFrom: isAdvertised ? 'advertised' : ADDRESS_SOURCE_NAMES[facts.learnedFrom] };
 }

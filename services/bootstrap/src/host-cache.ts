@@ -125,6 +125,12 @@ export class HostCache {
     return true;
   }
 
+  /** A configured host is one no more: its name has another address now. */
+  release(address: string): void {
+    const host = this.#hosts.get(address);
+    if (host?.source === 'configured') host.source = 'peer';
+  }
+
   /** Notes what an edge told of a host. */
   note(address: string, outcome: HostOutcome, ultrapeer: boolean): void {
     if (outcome === HostOutcome.HOST_OUTCOME_LEARNED) {

@@ -1,19 +1,24 @@
 import { randomBytes } from 'node:crypto';
 import type { DatabaseSync } from 'node:sqlite';
 import {
+  EdgeSummaries,
   edgesSummary,
   hostsCandidates,
   hostsSeen,
   nodeFacts,
   nodeFactsRequest,
-  type EdgeSummary,
+  ownAddressOf,
+  OwnAddressSource,
   type NodeFacts,
 } from '@filbert/contracts';
-import { formatHostPort, type Bus, type HostPort, type Logger, type Subscription } from '@filbert/kit';
+import { formatPeerAddress } from '@filbert/gnutella';
+import { parseHostPort, type Bus, type HostPort, type Logger, type Subscription } from '@filbert/kit';
 import { openDatabase } from './database.ts';
-import { ServiceSummaries } from './service-summaries.ts';
 import { HostCache } from './host-cache.ts';
 import { loadIdentity, type Identity } from './identity.ts';
+import { NamedHosts, type LookUp } from './named-hosts.ts';
+import { OwnAddress } from './own-address.ts';
+import { ServiceSummaries } from './service-summaries.ts';
 
 /** The facts are published on change and this often besides. */
 const FACTS_INTERVAL_MS = 2_000;
@@ -24,20 +29,33 @@ const MAX_CANDIDATES = 16;
 const HOSTS_TO_HAND_OUT = 20;
 /** Reports of one edge hold at most this many hosts; the rest is ignored. */
 const MAX_HOSTS_PER_REPORT = 500;
-/** An edge that said nothing for this long holds no links any more. */
-const EDGE_LOST_MS = 3_500;
+/** Likewise what peers say of our address. */
+const MAX_VOTES_PER_REPORT = 100;
+
+/** Where the node's own address is known from, as control calls tell it. */
+export const ADDRESS_SOURCE_NAMES: Readonly<Record<OwnAddressSource, string>> = {
+  [OwnAddressSource.UNRECOGNIZED]: '',
+  [OwnAddressSource.OWN_ADDRESS_SOURCE_UNSPECIFIED]: '',
+  [OwnAddressSource.OWN_ADDRESS_SOURCE_LISTEN]: 'listening',
+  [OwnAddressSource.OWN_ADDRESS_SOURCE_REACHED]: 'reached',
+  [OwnAddressSource.OWN_ADDRESS_SOURCE_PEERS]: 'peers',
+  [OwnAddressSource.OWN_ADDRESS_SOURCE_DIALLED]: 'dialled',
+};
 
 export interface NodeBootstrapOptions {
   readonly bus: Bus;
   readonly logger: Logger;
   readonly data: string;
   readonly connect: readonly HostPort[];
+  /** "host:port" */
   readonly seeds: readonly string[];
   readonly advertise: HostPort | undefined;
   readonly routerShards: number;
   readonly allowPrivate: boolean;
   /** ms since 1970 */
   readonly now: () => number;
+  /** Finds the addresses of names; by default the system does. */
+  readonly lookUp?: LookUp;
 }
 
 /** Who the node is and whom it knows: tells every service the facts, keeps the hosts, hands out candidates. */
@@ -45,7 +63,9 @@ export class NodeBootstrap {
   readonly #options: NodeBootstrapOptions;
   readonly #startedAtMs: number;
   readonly #subscriptions: Subscription[] = [];
-  readonly #edges = new Map<string, { summary: EdgeSummary; at: number }>();
+  readonly #edges: EdgeSummaries;
+  readonly #names: NamedHosts;
+  readonly #ownAddress: OwnAddress;
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #services: ServiceSummaries;
   #database: DatabaseSync | undefined;
@@ -56,6 +76,9 @@ export class NodeBootstrap {
   constructor(options: NodeBootstrapOptions) {
     this.#options = options;
     this.#startedAtMs = options.now();
+    this.#edges = new EdgeSummaries(options.now);
+    this.#names = new NamedHosts(options);
+    this.#ownAddress = new OwnAddress(options);
     this.#services = new ServiceSummaries({ bus: options.bus, now: options.now, onChange: () => this.#publish() });
   }
 
@@ -69,7 +92,6 @@ export class NodeBootstrap {
 
   /** Edges heard of lately. */
   get edges(): number {
-    this.#forgetSilentEdges();
     return this.#edges.size;
   }
 
@@ -88,37 +110,47 @@ export class NodeBootstrap {
     const { database, identity, hosts } = load(data, allowPrivate, now);
     this.#database = database;
     this.#hosts = hosts;
-    for (const address of this.#options.connect) this.#addOwn(hosts, formatHostPort(address), 'configured');
-    for (const address of this.#options.seeds) this.#addOwn(hosts, address, 'seed');
     this.#facts = {
       version: 1,
       serventGuid: identity.serventGuid,
       nodeSecret: identity.nodeSecret,
       shards: this.#options.routerShards,
       shardMapVersion: 1,
-      advertisedAddress: this.#options.advertise === undefined ? '' : formatHostPort(this.#options.advertise),
+      advertisedAddress: '',
       transfersAddress: '',
       sharedFiles: 0,
       sharedKib: 0,
       hosts: hosts.best(HOSTS_TO_HAND_OUT),
       startedAtMs: this.#startedAtMs,
+      learnedAddress: '',
+      learnedFrom: OwnAddressSource.OWN_ADDRESS_SOURCE_UNSPECIFIED,
+      firewalled: true,
     };
+    this.#useSettings(hosts);
     this.#subscriptions.push(
       bus.respond(nodeFactsRequest, () => this.#facts),
-      bus.subscribe(edgesSummary, (summary) => this.#edges.set(summary.edgeId, { summary, at: now() })),
+      bus.subscribe(edgesSummary, (summary) => {
+        this.#edges.note(summary);
+        this.#learnAddress();
+      }),
       bus.subscribe(hostsSeen, (seen) => {
         for (const host of seen.hosts.slice(0, MAX_HOSTS_PER_REPORT)) {
           hosts.note(host.address, host.outcome, host.ultrapeer);
         }
+        for (const vote of seen.votes.slice(0, MAX_VOTES_PER_REPORT)) this.#ownAddress.vote(vote);
       }),
       bus.respond(hostsCandidates, (request) => ({
-        addresses: hosts.lease(Math.min(request.wanted, MAX_CANDIDATES), (address) => this.#isConnected(address)),
+        addresses: hosts.lease(Math.min(request.wanted, MAX_CANDIDATES), (address) => this.#isTaken(address)),
       })),
     );
     this.#services.start();
+    this.#names.tick();
     this.#publish();
     this.#timers.push(
-      setInterval(() => this.#publish(), FACTS_INTERVAL_MS),
+      setInterval(() => {
+        this.#names.tick();
+        this.#publish();
+      }, FACTS_INTERVAL_MS),
       setInterval(() => this.save(), SAVE_INTERVAL_MS),
     );
   }
@@ -126,10 +158,42 @@ export class NodeBootstrap {
   stop(): void {
     for (const timer of this.#timers) clearInterval(timer);
     this.#services.stop();
+    this.#names.stop();
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
     this.save();
     this.#database?.close();
     this.#database = undefined;
+  }
+
+  /** Follows the hosts of the settings, names and addresses. */
+  #useSettings(hosts: HostCache): void {
+    const { connect, seeds, advertise } = this.#options;
+    for (const host of connect) {
+      // One servent, however many addresses its name has; it may move.
+      let used = '';
+      this.#names.add(host, '--connect', ([first]) => {
+        const address = first === undefined ? '' : formatPeerAddress(first);
+        if (address === used) return;
+        hosts.release(used);
+        used = address;
+        this.#addOwn(hosts, address, 'configured');
+      });
+    }
+    for (const seed of seeds) {
+      const host = parseHostPort(seed);
+      if (host === undefined) continue;
+      this.#names.add(host, '--seeds', (addresses) => {
+        for (const address of addresses) this.#addOwn(hosts, formatPeerAddress(address), 'seed');
+      });
+    }
+    if (advertise === undefined) return;
+    this.#names.add(advertise, '--advertise', ([address]) => {
+      if (address === undefined || this.#facts === undefined) return;
+      const advertisedAddress = formatPeerAddress(address);
+      if (advertisedAddress === this.#facts.advertisedAddress) return;
+      this.#facts = { ...this.#facts, version: this.#facts.version + 1, advertisedAddress, firewalled: false };
+      this.#publish();
+    });
   }
 
   /** Adds a host of the settings, and says so where it is not used. */
@@ -137,15 +201,42 @@ export class NodeBootstrap {
     if (hosts.add(address, source, true)) return;
     this.#options.logger.warn(
       { address },
-      'not used: no IP:PORT of a peer; names are not looked up, loopback and private addresses need --allow-private',
+      'not used: no address of a peer; loopback and private ones need --allow-private',
     );
+  }
+
+  /** Takes over what the edges found out of the node's own address. */
+  #learnAddress(): void {
+    const known = this.#facts;
+    if (known === undefined) return;
+    const edges = [...this.#edges.alive()].filter(({ listenPort }) => listenPort > 0);
+    const learned = this.#ownAddress.decide(edges);
+    const firewalled = known.advertisedAddress === '' && learned.firewalled;
+    if (learned.address === known.learnedAddress && learned.from === known.learnedFrom) {
+      if (firewalled === known.firewalled) return;
+    } else {
+      this.#options.logger.info(
+        { address: learned.address, from: ADDRESS_SOURCE_NAMES[learned.from] },
+        known.advertisedAddress === ''
+          ? 'peers reach the node here'
+          : 'peers reach the node here; it advertises another',
+      );
+    }
+    this.#facts = {
+      ...known,
+      version: known.version + 1,
+      learnedAddress: learned.address,
+      learnedFrom: learned.from,
+      firewalled,
+    };
+    this.#publish();
   }
 
   #publish(): void {
     if (this.#facts === undefined || this.#hosts === undefined) return;
     const hosts = this.#hosts.best(HOSTS_TO_HAND_OUT);
     const { files, kib } = this.#services.shared();
-    const transfersAddress = this.#services.transfersAddress(this.#options.advertise);
+    const transfersAddress = this.#services.transfersAddress(ownAddressOf(this.#facts));
     const known = this.#facts;
     if (
       hosts.join() !== known.hosts.join() ||
@@ -165,15 +256,13 @@ export class NodeBootstrap {
     this.#options.bus.publish(nodeFacts, this.#facts);
   }
 
-  #isConnected(address: string): boolean {
-    this.#forgetSilentEdges();
-    for (const { summary } of this.#edges.values()) if (summary.ultrapeerAddresses.includes(address)) return true;
-    return false;
-  }
-
-  #forgetSilentEdges(): void {
-    const oldest = this.#options.now() - EDGE_LOST_MS;
-    for (const [edgeId, { at }] of this.#edges) if (at < oldest) this.#edges.delete(edgeId);
+  /** Whether there is a link to this address, or it is our own. */
+  #isTaken(address: string): boolean {
+    return (
+      address === this.#facts?.advertisedAddress ||
+      address === this.#facts?.learnedAddress ||
+      this.#edges.holdsUltrapeer(address)
+    );
   }
 
   /** Writes what became known of hosts; a failure is logged, and what was not written stays due. */

@@ -61,14 +61,14 @@ export class ServiceSummaries {
 
   /**
    * Where peers reach a worker's own port, "ip:port"; empty where none has one that can be told.
-   * @param advertised what peers are told of the node: its host stands in for a wildcard
+   * @param own what peers are told of the node: its host stands in for a wildcard
    */
-  transfersAddress(advertised: HostPort | undefined): string {
+  transfersAddress(own: HostPort | undefined): string {
     for (const summary of this.#alive(this.#workers)) {
       const address = parseHostPort(summary.publicAddress);
       if (address === undefined || summary.draining) continue;
       if (classifyHost(address.host) !== 'bogon') return formatHostPort(address);
-      if (advertised !== undefined) return formatHostPort({ host: advertised.host, port: address.port });
+      if (own !== undefined) return formatHostPort({ host: own.host, port: address.port });
     }
     return '';
   }

@@ -37,6 +37,7 @@ import { greet } from './frames/greeting.ts';
 import { HandOver } from './hand-over.ts';
 import { HostReporter } from './host-reporter.ts';
 import { KeepAlive } from './keep-alive.ts';
+import { LocalAddresses } from './local-addresses.ts';
 import { CompressionBudget } from './link/compression-budget.ts';
 import { LinkRegistry } from './link/link-registry.ts';
 import { LinkReporter } from './link/link-reporter.ts';
@@ -108,6 +109,7 @@ export class Edge implements LinkHost, DeliverySink {
   readonly #hosts: HostReporter;
   readonly #merged: MergedFollower;
   readonly #around: Surroundings;
+  readonly #addresses: LocalAddresses;
   readonly #doorkeeper: Doorkeeper;
   readonly #dialer: Dialer;
   readonly #acceptor: Acceptor;
@@ -144,6 +146,7 @@ export class Edge implements LinkHost, DeliverySink {
     this.#hosts = new HostReporter({ bus, edgeId, allowPrivate });
     this.#merged = new MergedFollower({ bus, edgeId, now });
     this.#keepAlive = new KeepAlive({ links: this.links, pongs: this.#pongs, now, random: Math.random });
+    this.#addresses = new LocalAddresses({ allowPrivate, now });
     this.view = new NodeView({
       bus,
       edgeId,
@@ -347,6 +350,7 @@ export class Edge implements LinkHost, DeliverySink {
 
   onClosed(link: PeerLink, reason: string): void {
     this.links.remove(link);
+    this.#addresses.count(link, -1);
     this.#merged.remove(link);
     this.#pongs.forget(link);
     this.#reporter.forget(link);
@@ -460,6 +464,7 @@ export class Edge implements LinkHost, DeliverySink {
       if (leaf.listenAddress !== '') leafAddresses.push(leaf.listenAddress);
     }
     this.#state.flush();
+    const own = this.#addresses.best({ host: this.#options.listen.host, port: this.#acceptor.port });
     this.#bus.publish(edgesSummary, {
       edgeId: this.#options.edgeId,
       epoch: this.#options.epoch,
@@ -471,6 +476,10 @@ export class Edge implements LinkHost, DeliverySink {
       ultrapeerAddresses: [...this.links.ultrapeers].flatMap((link) => link.listenAddress || []),
       leafAddresses,
       draining: this.#draining,
+      listenPort: this.#acceptor.port,
+      ownAddress: own.address,
+      ownAddressSource: own.source,
+      reached: this.#addresses.reached,
     });
   }
 
@@ -499,6 +508,8 @@ export class Edge implements LinkHost, DeliverySink {
       connectedAtMs: this.#wallClock(),
     });
     this.links.add(link);
+    this.#addresses.count(link, 1);
+    if (peer.remoteIp !== undefined) this.#hosts.vote(link.remoteIp, peer.remoteIp);
     this.#state.upsert(link);
     if (link.isUltrapeer && !link.outgoing && link.listenAddress !== '') {
       this.#hosts.note(link.listenAddress, HostOutcome.HOST_OUTCOME_LEARNED, true);

@@ -1,9 +1,13 @@
-import { formatPeerAddress, isUsablePeerAddress, parsePeerAddress } from '@filbert/gnutella';
-import { hostsSeen, type HostOutcome, type HostSeen } from '@filbert/contracts';
+import { canonicalHost, formatPeerAddress, isUsablePeerAddress, networkOf, parsePeerAddress } from '@filbert/gnutella';
+import { hostsSeen, type AddressVote, type HostOutcome, type HostSeen } from '@filbert/contracts';
 import type { Bus } from '@filbert/kit';
 
 /** Hosts told in one message, and kept between two messages; further ones are dropped. */
 export const MAX_HOSTS_PER_REPORT = 200;
+/** Networks whose word about our address is kept between two messages; further ones are dropped. */
+export const MAX_VOTES_PER_REPORT = 64;
+/** To judge an address apart from its port. */
+const ANY_PORT = 6346;
 
 /** Collects the addresses an edge learns and tells them to bootstrap about once a second. */
 export class HostReporter {
@@ -13,6 +17,7 @@ export class HostReporter {
   readonly #edgeId: string;
   readonly #allowPrivate: boolean;
   #pending = new Map<string, HostSeen>();
+  #votes = new Map<string, AddressVote>();
 
   constructor(options: { readonly bus: Bus; readonly edgeId: string; readonly allowPrivate: boolean }) {
     this.#bus = options.bus;
@@ -35,9 +40,28 @@ export class HostReporter {
     this.#pending.set(key, { address: formatPeerAddress(parsed), outcome, ultrapeer });
   }
 
+  /**
+   * Notes that the peer at `voter` sees us as `address`; bootstrap believes it when peers of several networks agree
+   * (docs/protocol/12 §10). What can be nobody's address, such as one of a network behind a NAT, is passed over.
+   */
+  vote(voter: string, address: string): void {
+    const from = canonicalHost(voter);
+    const host = canonicalHost(address);
+    if (from === undefined || host === undefined) return;
+    if (!isUsablePeerAddress({ host, port: ANY_PORT }, { allowPrivate: this.#allowPrivate })) return;
+    const network = networkOf(from);
+    if (this.#votes.size >= MAX_VOTES_PER_REPORT && !this.#votes.has(network)) return;
+    this.#votes.set(network, { voter: from, address: host });
+  }
+
   flush(): void {
-    if (this.#pending.size === 0) return;
-    this.#bus.publish(hostsSeen, { edgeId: this.#edgeId, hosts: [...this.#pending.values()] });
+    if (this.#pending.size === 0 && this.#votes.size === 0) return;
+    this.#bus.publish(hostsSeen, {
+      edgeId: this.#edgeId,
+      hosts: [...this.#pending.values()],
+      votes: [...this.#votes.values()],
+    });
     this.#pending = new Map();
+    this.#votes = new Map();
   }
 }

@@ -1,16 +1,12 @@
-import { edgesPoll, edgesSummary, FactsFollower } from '@filbert/contracts';
+import { EdgeSummaries, edgesPoll, edgesSummary, FactsFollower } from '@filbert/contracts';
 import type { EdgeSummary, NodeFacts } from '@filbert/contracts';
 import type { Bus, Subscription } from '@filbert/kit';
-
-/** Another edge that said nothing for this long is no longer counted. */
-const SUMMARY_LIFETIME_MS = 3_500;
 
 /** What one edge knows of the rest of its node: the facts, and what the other edges hold. */
 export class NodeView {
   readonly #bus: Bus;
   readonly #edgeId: string;
-  readonly #now: () => number;
-  readonly #others = new Map<string, { summary: EdgeSummary; at: number }>();
+  readonly #others: EdgeSummaries;
   readonly #subscriptions: Subscription[] = [];
   readonly #onPoll: () => void;
   readonly #facts: FactsFollower;
@@ -24,7 +20,7 @@ export class NodeView {
   }) {
     this.#bus = options.bus;
     this.#edgeId = options.edgeId;
-    this.#now = options.now;
+    this.#others = new EdgeSummaries(options.now);
     this.#onPoll = options.onPoll;
     this.#facts = new FactsFollower({ bus: options.bus });
   }
@@ -38,7 +34,7 @@ export class NodeView {
     this.#subscriptions.push(
       this.#bus.subscribe(edgesPoll, () => this.#onPoll()),
       this.#bus.subscribe(edgesSummary, (summary) => {
-        if (summary.edgeId !== this.#edgeId) this.#others.set(summary.edgeId, { summary, at: this.#now() });
+        if (summary.edgeId !== this.#edgeId) this.#others.note(summary);
       }),
     );
     return this.#facts.start(signal);
@@ -50,12 +46,8 @@ export class NodeView {
   }
 
   /** Summaries of the other edges that live. */
-  *others(): Generator<EdgeSummary> {
-    const oldest = this.#now() - SUMMARY_LIFETIME_MS;
-    for (const [edgeId, { summary, at }] of this.#others) {
-      if (at < oldest) this.#others.delete(edgeId);
-      else yield summary;
-    }
+  others(): Generator<EdgeSummary> {
+    return this.#others.alive();
   }
 
   /** Links that the other edges hold together. */
@@ -71,7 +63,6 @@ export class NodeView {
 
   /** Whether another edge holds an ultrapeer that listens on this address. */
   heldElsewhere(address: string): boolean {
-    for (const summary of this.others()) if (summary.ultrapeerAddresses.includes(address)) return true;
-    return false;
+    return this.#others.holdsUltrapeer(address);
   }
 }

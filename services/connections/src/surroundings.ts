@@ -1,4 +1,7 @@
-import { isUsablePeerAddress, parsePeerAddress, type PeerAddress } from '@filbert/gnutella';
+import { ownAddressOf, reachableAddress } from '@filbert/contracts';
+import { formatPeerAddress, isUsablePeerAddress, parsePeerAddress, type PeerAddress } from '@filbert/gnutella';
+import { formatHostPort } from '@filbert/kit';
+import { plainIp } from './acceptor.ts';
 import type { LinkRegistry } from './link/link-registry.ts';
 import type { LinkRole, PeerLink } from './link/peer-link.ts';
 import type { NodeView } from './node-view.ts';
@@ -67,21 +70,22 @@ export class Surroundings {
     return Buffer.from(this.#view.facts?.serventGuid ?? []).toString('hex');
   }
 
-  /** The node's address as a peer should know it: the advertised one, else the one that the peer reached. */
+  /**
+   * The node's address as a peer should know it: the advertised one, else the one that the peer reached, if others can
+   * reach it too, else what the node found out.
+   */
   ownAddress(localAddress: string): PeerAddress | undefined {
-    const advertised = parsePeerAddress(this.#view.facts?.advertisedAddress ?? '');
+    const facts = this.#view.facts;
+    const advertised = reachableAddress(facts?.advertisedAddress ?? '');
     if (advertised !== undefined) return advertised;
-    const local = localAddress.startsWith('::ffff:') ? localAddress.slice('::ffff:'.length) : localAddress;
-    return parsePeerAddress(
-      local.includes(':') ? `[${local}]:${this.#options.port()}` : `${local}:${this.#options.port()}`,
-    );
+    const local = parsePeerAddress(formatHostPort({ host: plainIp(localAddress), port: this.#options.port() }));
+    if (local !== undefined && isUsablePeerAddress(local, this.#options)) return local;
+    return ownAddressOf(facts) ?? local;
   }
 
   /** Whether a link to this address exists somewhere in the node, or it is our own. */
   isTaken(address: string): boolean {
-    return (
-      this.#links.hasAddress(address) || this.#view.heldElsewhere(address) || address === this.#options.listenAddress()
-    );
+    return this.#links.hasAddress(address) || this.#view.heldElsewhere(address) || this.#ownAddresses().has(address);
   }
 
   /** Where the neighbours of the whole node listen; of leaves that other edges hold a sample. */
@@ -102,8 +106,14 @@ export class Surroundings {
     for (const address of this.#pongs.recentUltrapeers) hosts.add(address);
     for (const address of this.#view.facts?.hosts ?? []) hosts.add(address);
     hosts.delete(except);
-    hosts.delete(this.#options.listenAddress());
+    for (const own of this.#ownAddresses()) hosts.delete(own);
     return [...hosts].slice(0, most);
+  }
+
+  /** Under whatever name we are known, "ip:port". */
+  #ownAddresses(): Set<string> {
+    const own = ownAddressOf(this.#view.facts);
+    return new Set([this.#options.listenAddress(), ...(own === undefined ? [] : [formatPeerAddress(own)])]);
   }
 }
 

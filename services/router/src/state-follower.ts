@@ -1,4 +1,6 @@
 import {
+  EDGE_LOST_MS,
+  MAX_EDGES,
   NO_TABLE,
   ReplayMark,
   unpackUint32,
@@ -8,16 +10,12 @@ import {
 } from '@filbert/contracts';
 import type { EdgeLinks, Link, LinkTable } from './link-table.ts';
 
-/** Missing heartbeats for this long drop an edge's links: three of one a second, and some slack. */
-export const EDGE_LOST_MS = 3_500;
 /** A batch waits this long for the link records that it relies on. */
 export const HOLD_MS = 200;
 /** Batches held for one edge; a further one is dropped. */
 export const MAX_HELD_BATCHES = 64;
 /** A replay is asked of one edge at most this often. */
 export const REPLAY_ASK_MS = 500;
-/** Edges that one shard follows; further ones are ignored. */
-export const MAX_EDGES = 256;
 
 interface HeldBatch {
   readonly batch: IngressBatch;

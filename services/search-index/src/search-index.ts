@@ -41,8 +41,6 @@ export interface SearchIndexOptions {
   readonly hashWorkers: number;
   readonly rescanIntervalMs: number;
   readonly allowPrivate: boolean;
-  /** Where the Gnutella port is, "ip:port", for a node that was told no address; empty where that is not known. */
-  readonly ownAddress: () => string;
   readonly onMatched: (seconds: number) => void;
 }
 
@@ -71,9 +69,9 @@ export class SearchIndex {
   #stopped = false;
 
   constructor(options: SearchIndexOptions) {
-    const { bus, edgeId, epoch, clock, ownAddress } = options;
+    const { bus, edgeId, epoch, clock } = options;
     this.#options = options;
-    this.#address = new NodeAddress({ ownAddress, monotonic: () => clock.monotonic() });
+    this.#address = new NodeAddress({ monotonic: () => clock.monotonic() });
     this.#facts = new FactsFollower({ bus, onFacts: (facts) => this.#address.setFacts(facts) });
     this.#edge = new InternalEdge({ bus, edgeId, epoch, facts: this.#facts });
   }

@@ -25,8 +25,6 @@ export interface SearchIndexDependencies {
   readonly bus: Bus;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  /** Where the Gnutella port is, "ip:port": what hits advertise while the node was told no address. Default: not known. */
-  readonly ownAddress?: () => string;
 }
 
 /**
@@ -37,7 +35,7 @@ export function createSearchIndexService(
   config: SearchIndexConfig,
   dependencies: SearchIndexDependencies,
 ): SearchIndexService {
-  const { bus, logger, metrics, ownAddress = () => '' } = dependencies;
+  const { bus, logger, metrics } = dependencies;
   if (!EDGE_ID_PATTERN.test(config.libraryEdgeId)) {
     throw new Error(`FILBERT_LIBRARY_EDGE_ID "${config.libraryEdgeId}" must be lower-case letters, digits and dashes`);
   }
@@ -54,7 +52,6 @@ export function createSearchIndexService(
     hashWorkers: config.hashWorkers,
     rescanIntervalMs: config.rescanInterval,
     allowPrivate: config.allowPrivate,
-    ownAddress,
     onMatched: (seconds) => matching.observe(seconds),
   });
   declareMetrics(metrics, index, matching);

@@ -16,8 +16,6 @@ export interface TransfersDependencies {
   readonly bus: Bus;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  /** Where the Gnutella port is, "ip:port": what PUSHes name while the node was told no address. Default: not known. */
-  readonly ownAddress?: () => string;
 }
 
 /**
@@ -42,7 +40,6 @@ export function createTransfersService(config: TransfersConfig, dependencies: Tr
     uploadsPerHost: config.uploadsPerHost,
     uploadRate: config.uploadRate,
     downloadRate: config.downloadRate,
-    ownAddress: dependencies.ownAddress ?? (() => ''),
   });
   declareMetrics(dependencies.metrics, transfers);
   return {

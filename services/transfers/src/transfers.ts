@@ -1,15 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
+import { classifyHost, Descriptor, FUNCTION_OFFSET, isUsablePeerAddress, type PeerAddress } from '@filbert/gnutella';
 import {
-  classifyHost,
-  Descriptor,
-  FUNCTION_OFFSET,
-  isUsablePeerAddress,
-  parsePeerAddress,
-  type PeerAddress,
-} from '@filbert/gnutella';
-import { FactsFollower, InternalEdge, LinkKind, transfersSummary, type InternalLink } from '@filbert/contracts';
+  FactsFollower,
+  InternalEdge,
+  LinkKind,
+  ownAddressOf,
+  reachableAddress,
+  transfersSummary,
+  type InternalLink,
+} from '@filbert/contracts';
 import { formatHostPort, randomEpoch, type Bus, type HostPort, type Logger } from '@filbert/kit';
 import { TransfersCounters } from './counters.ts';
 import { Downloads } from './download/downloads.ts';
@@ -54,8 +55,6 @@ export interface TransfersOptions {
   /** bytes/s; 0: unlimited */
   readonly uploadRate: number;
   readonly downloadRate: number;
-  /** Where the Gnutella port is, "ip:port": what PUSHes name while the node was told no address; empty while unknown. */
-  readonly ownAddress: () => string;
   /** Takes the link that PUSHes go over; by default an edge of its own on the bus. */
   readonly internalEdge?: Pick<InternalEdge, 'start' | 'stop' | 'openLink'>;
   /** By default the library over the bus. */
@@ -267,13 +266,12 @@ export class Transfers {
   /** Where peers can connect to us, the best first. */
   #ownAddresses(): PeerAddress[] {
     const { facts } = this.#facts;
-    const told = [facts?.transfersAddress ?? '', facts?.advertisedAddress ?? ''];
-    const own = [...told, this.#publicAddress, this.#options.ownAddress()];
-    return own.flatMap((text) => {
-      const address = parsePeerAddress(text);
-      // A wildcard that we listen on is no address to reach us at.
-      return address === undefined || classifyHost(address.host) === 'bogon' ? [] : [address];
-    });
+    const own = [
+      reachableAddress(facts?.transfersAddress ?? ''),
+      ownAddressOf(facts),
+      reachableAddress(this.#publicAddress),
+    ];
+    return own.filter((address) => address !== undefined);
   }
 
   #publishSummary(): void {

@@ -7,6 +7,7 @@ import { hashedFile, openLibrary, sha1Of, TempFolder, type TestLibrary } from '.
 const SOURCE: HitSource = {
   serventGuid: Buffer.from('a1b2c3d4e5f60718ff293a4b5c6d7e00', 'hex'),
   address: { host: '8.9.10.11', port: 6346 },
+  isFirewalled: false,
   isBusy: undefined,
   hasUploaded: false,
 };

@@ -24,6 +24,7 @@ const GUID = asGuid(Buffer.from('0102030405060708ff0a0b0c0d0e0f00', 'hex'));
 const SOURCE: HitSource = {
   serventGuid: Buffer.from('a1b2c3d4e5f60718ff293a4b5c6d7e00', 'hex'),
   address: { host: '8.9.10.11', port: 6346 },
+  isFirewalled: false,
   isBusy: false,
   hasUploaded: true,
 };
@@ -88,6 +89,18 @@ describe('search-index: hits', () => {
     assert.deepEqual(hitAddress(hit), address);
   });
 
+  it('ask for a PUSH where the node is firewalled, and name no address where none is known', () => {
+    const source = { ...SOURCE, address: undefined, isFirewalled: true };
+    const [frame] = hitFrames([file(1, 'a.ogg')], source, { guid: GUID, ttl: 6 });
+    assert.ok(frame);
+    const hit = decode(frame);
+    assert.equal(hit.trailer?.needsPush, true);
+    assert.equal(hitAddress(hit), undefined);
+    const judged = judgeHit(hit, GUID, 0, { allowPrivate: false });
+    assert.ok(judged.verdict === 'good');
+    assert.deepEqual([judged.origin.address, judged.origin.firewalled], [undefined, true]);
+  });
+
   it('say nothing of slots where no worker told of any', () => {
     assert.equal(hits([file(1, 'a.txt')], { ...SOURCE, isBusy: undefined })[0]?.trailer?.isBusy, undefined);
   });
@@ -137,32 +150,46 @@ describe('search-index: hits', () => {
 describe('search-index: address of hits', () => {
   let nowMs: number;
   let address: NodeAddress;
-  let own: string;
 
   beforeEach(() => {
     nowMs = 0;
-    own = '';
-    address = new NodeAddress({ ownAddress: () => own, monotonic: () => nowMs });
+    address = new NodeAddress({ monotonic: () => nowMs });
   });
   function worker(workerId: string, freeSlots: number, changes: { uploads?: number; draining?: boolean } = {}): void {
     const told = { uploads: 0, draining: false, ...changes };
     address.setTransfers({ workerId, internalAddress: '', publicAddress: '', freeSlots, ...told });
   }
 
-  it('is that of transfers, else the advertised one, else the Gnutella port, else none', () => {
+  it('is that of transfers, else the advertised one, else the learned one, else none', () => {
     assert.equal(address.source(), undefined);
     address.setFacts(someFacts());
-    assert.equal(address.source(), undefined);
-    own = '127.0.0.1:6346';
-    assert.equal(address.source()?.address.port, 6346);
-    address.setFacts(someFacts({ advertisedAddress: '8.8.8.8:7000' }));
-    assert.equal(address.source()?.address.port, 7000);
-    address.setFacts(someFacts({ advertisedAddress: '8.8.8.8:7000', transfersAddress: '8.8.8.8:8000' }));
-    assert.equal(address.source()?.address.port, 8000);
+    assert.equal(address.source()?.address, undefined);
+    const learned = { learnedAddress: '127.0.0.1:6346' };
+    address.setFacts(someFacts(learned));
+    assert.equal(address.source()?.address?.port, 6346);
+    address.setFacts(someFacts({ ...learned, advertisedAddress: '8.8.8.8:7000' }));
+    assert.equal(address.source()?.address?.port, 7000);
+    address.setFacts(someFacts({ ...learned, advertisedAddress: '8.8.8.8:7000', transfersAddress: '8.8.8.8:8000' }));
+    assert.equal(address.source()?.address?.port, 8000);
+  });
+
+  it('is never one that nobody can dial', () => {
+    address.setFacts(someFacts({ transfersAddress: '0.0.0.0:8000', advertisedAddress: '[::]:7000' }));
+    assert.equal(address.source()?.address, undefined);
+    address.setFacts(someFacts({ transfersAddress: '0.0.0.0:8000', learnedAddress: '8.8.8.8:7000' }));
+    assert.deepEqual(address.source()?.address, { host: '8.8.8.8', port: 7000 });
+  });
+
+  it('is marked firewalled while none is known, or nobody is known to reach it', () => {
+    address.setFacts(someFacts());
+    assert.equal(address.source()?.isFirewalled, true);
+    address.setFacts(someFacts({ learnedAddress: '8.8.8.8:7000', firewalled: true }));
+    assert.equal(address.source()?.isFirewalled, true);
+    address.setFacts(someFacts({ learnedAddress: '8.8.8.8:7000', firewalled: false }));
+    assert.equal(address.source()?.isFirewalled, false);
   });
 
   it('is busy while no worker that lives has a free slot', () => {
-    own = '127.0.0.1:6346';
     address.setFacts(someFacts());
     assert.equal(address.source()?.isBusy, undefined);
     worker('a', 0);
@@ -176,7 +203,6 @@ describe('search-index: address of hits', () => {
   });
 
   it('has uploaded once a worker had an upload', () => {
-    own = '127.0.0.1:6346';
     address.setFacts(someFacts());
     assert.equal(address.source()?.hasUploaded, false);
     worker('a', 1, { uploads: 1 });

@@ -43,8 +43,8 @@ describe('search-index: library link', () => {
     opened = openLibrary(folder.path);
     edge = new StandInEdge();
     clock = new FakeClock();
-    address = new NodeAddress({ ownAddress: () => '127.0.0.1:6346', monotonic: () => clock.monotonic() });
-    address.setFacts(someFacts());
+    address = new NodeAddress({ monotonic: () => clock.monotonic() });
+    address.setFacts(someFacts({ learnedAddress: '127.0.0.1:6346' }));
     const { library } = opened;
     link = new LibraryLink({ edge, library, address, logger: silent, clock, timers: clock });
   });

@@ -1,6 +1,6 @@
 // A worker in a process of its own, to be killed: fetches what it is told and says how far it is.
 import { createInProcessBus, createLogger } from '@filbert/kit';
-import { nodeFactsRequest } from '@filbert/contracts';
+import { nodeFactsRequest, OwnAddressSource } from '@filbert/contracts';
 import { Transfers } from '../../../services/transfers/src/transfers.ts';
 import { parsePeerAddress } from '@filbert/gnutella';
 
@@ -18,6 +18,9 @@ bus.respond(nodeFactsRequest, () => ({
   sharedKib: 0,
   hosts: [],
   startedAtMs: 0,
+  learnedAddress: '',
+  learnedFrom: OwnAddressSource.OWN_ADDRESS_SOURCE_UNSPECIFIED,
+  firewalled: false,
 }));
 const transfers = new Transfers({
   bus,
@@ -33,7 +36,6 @@ const transfers = new Transfers({
   uploadsPerHost: 1,
   uploadRate: 0,
   downloadRate: 0,
-  ownAddress: () => '',
   timings: { checkpointMs: 50 },
 });
 await transfers.start();

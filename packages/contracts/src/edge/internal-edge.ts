@@ -1,7 +1,14 @@
 import { difference, type SlotSet } from '@filbert/gnutella';
 import type { Bus, Subscription } from '@filbert/kit';
 import { forEachDelivery, type DeliverySink } from '../egress-batch.ts';
-import type { EdgeControlReply, EgressBatch, LinkKind, LinkRecord, TableChange } from '../gen/filbert/bus/v1/bus.ts';
+import {
+  OwnAddressSource,
+  type EdgeControlReply,
+  type EgressBatch,
+  type LinkKind,
+  type LinkRecord,
+  type TableChange,
+} from '../gen/filbert/bus/v1/bus.ts';
 import { emptyLinkRecord } from '../link.ts';
 import { ShardMap } from '../shard.ts';
 import { edgeControl, edgeEgress, edgesPoll, edgesSummary } from '../subjects.ts';
@@ -166,6 +173,11 @@ export class InternalEdge implements DeliverySink {
       ultrapeerAddresses: [],
       leafAddresses: [],
       draining: false,
+      // Nobody dials it.
+      listenPort: 0,
+      ownAddress: '',
+      ownAddressSource: OwnAddressSource.OWN_ADDRESS_SOURCE_UNSPECIFIED,
+      reached: false,
     });
   }
 }

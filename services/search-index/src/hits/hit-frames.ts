@@ -75,7 +75,8 @@ function hitRecord(file: SharedFile): HitRecordFields {
 }
 
 function hitFrame(records: readonly HitRecordFields[], source: HitSource, envelope: HitEnvelope): Uint8Array {
-  const { host, port } = source.address;
+  // Without an address of ours the hit stands for PUSH alone (02 §10).
+  const { host, port } = source.address ?? { host: '', port: 0 };
   const ipv6 = host.includes(':') ? ipv6FromText(host) : undefined;
   const ggep: GgepPart[] = [{ id: GgepId.BROWSE_HOST, value: new Uint8Array(0) }];
   if (ipv6 !== undefined) ggep.push({ id: GgepId.IPV6, value: ipv6 });
@@ -86,7 +87,7 @@ function hitFrame(records: readonly HitRecordFields[], source: HitSource, envelo
     records,
     trailer: {
       vendor: VENDOR,
-      needsPush: false,
+      needsPush: source.isFirewalled,
       isBusy: source.isBusy,
       hasUploaded: source.hasUploaded,
       ggep,

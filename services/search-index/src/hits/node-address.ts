@@ -1,5 +1,5 @@
-import type { NodeFacts, TransfersSummary } from '@filbert/contracts';
-import { parsePeerAddress, type PeerAddress } from '@filbert/gnutella';
+import { ownAddressOf, reachableAddress, type NodeFacts, type TransfersSummary } from '@filbert/contracts';
+import type { PeerAddress } from '@filbert/gnutella';
 
 /** A worker that said nothing for this long has no slots any more. */
 const WORKER_LOST_MS = 5_000;
@@ -10,15 +10,16 @@ const MAX_WORKERS = 256;
 export interface HitSource {
   /** 16 bytes */
   readonly serventGuid: Uint8Array;
-  readonly address: PeerAddress;
+  /** Undefined while unknown: then the files can be had by PUSH only. */
+  readonly address: PeerAddress | undefined;
+  /** As far as is known nobody can connect to us. */
+  readonly isFirewalled: boolean;
   /** No upload slot is free; undefined where nobody told. */
   readonly isBusy: boolean | undefined;
   readonly hasUploaded: boolean;
 }
 
 export interface NodeAddressOptions {
-  /** Where the Gnutella port is, "ip:port", for a node that was told no address; empty where that is not known either. */
-  readonly ownAddress: () => string;
   /** A clock in ms that never goes back. */
   readonly monotonic: () => number;
 }
@@ -51,18 +52,15 @@ export class NodeAddress {
     });
   }
 
-  /** Undefined while the node's GUID or address is not known: a hit would help nobody. */
+  /** Undefined while the node's GUID is not known: a hit would help nobody. */
   source(): HitSource | undefined {
     const facts = this.#facts;
     if (facts?.serventGuid.length !== 16) return undefined;
-    const address =
-      parsePeerAddress(facts.transfersAddress) ??
-      parsePeerAddress(facts.advertisedAddress) ??
-      parsePeerAddress(this.#options.ownAddress());
-    if (address === undefined) return undefined;
+    const address = reachableAddress(facts.transfersAddress) ?? ownAddressOf(facts);
     return {
       serventGuid: facts.serventGuid,
       address,
+      isFirewalled: address === undefined || facts.firewalled,
       isBusy: this.#isBusy(),
       hasUploaded: this.#hasUploaded,
     };

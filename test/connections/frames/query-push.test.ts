@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { encodeGgep, ipv6FromText } from '@filbert/gnutella';
 import { LEAF_QUERY_BURST, LEAF_QUERY_INTERVAL_MS } from '../../../services/connections/src/frames/query.ts';
 import type { PeerLink } from '../../../services/connections/src/link/peer-link.ts';
 import { FrameBench } from '../../support/frame-bench.ts';
@@ -138,6 +139,15 @@ describe('connections QUERY', () => {
       for (const port of [0, 19, 25]) assert.equal(await flagsAfter(leaf, '5.6.7.9', port), 0x8000, `port ${port}`);
     });
 
+    it('loses it where the flags are in the wrong byte order, which is read all the same', async () => {
+      assert.equal(await flagsAfter(leaf, '9.9.9.9', 6346, 0x009c), 0x0098);
+      assert.equal(await flagsAfter(leaf, '9.9.9.9', 6346, 0x7fff), 0x7ffb);
+      assert.equal(await flagsAfter(link, '10.0.0.1', 6346, 0x009c), 0x0098);
+      assert.equal(await flagsAfter(leaf, '5.6.7.9', 6346, 0x009c), 0x009c, 'its own address may stand');
+      assert.equal(await flagsAfter(leaf, '9.9.9.9', 6346, 0x008c), 0x008c, 'no flags in either order');
+      assert.equal(await flagsAfter(leaf, '9.9.9.9', 6346, 0x809c), 0x809c, 'flags in the right order');
+    });
+
     it('is looked at only where the flags are marked as flags', async () => {
       assert.equal(await flagsAfter(leaf, '9.9.9.9', 6346, 0x0400), 0x0400);
     });
@@ -189,7 +199,9 @@ describe('connections PUSH', () => {
   it('goes to the shard where its address may be connected to', async () => {
     assert.ok(await passes(pushPayload({ serventGuid, ip: '5.6.7.8', port: 6346 })));
     assert.ok(
-      await passes(pushPayload({ serventGuid, ip: '5.6.7.8', port: 80, extension: Buffer.from('c3035458', 'hex') })),
+      await passes(
+        pushPayload({ serventGuid, ip: '5.6.7.8', port: 80, extension: Buffer.from('c383544c5340', 'hex') }),
+      ),
     );
   });
 
@@ -204,15 +216,46 @@ describe('connections PUSH', () => {
     assert.equal(link.counters.bad, 8);
   });
 
-  it('with the mark of an IPv6 address goes on where there is a block that may hold it', async () => {
-    const extension = Buffer.from('c3813650', 'hex');
-    assert.ok(
-      await passes(
-        pushPayload({ serventGuid, ip: '127.0.0.0', extension: Buffer.concat([extension, Buffer.alloc(16, 9)]) }),
-      ),
-    );
+  /** GGEP 6 with this address. */
+  function ipv6(address: string): Uint8Array {
+    return encodeGgep([{ id: '6', value: ipv6FromText(address) ?? new Uint8Array(0) }]);
+  }
+  const withTail = (ip: string, extension: Uint8Array, port?: number): Buffer =>
+    pushPayload({ serventGuid, ip, extension: Buffer.from(extension), ...(port !== undefined && { port }) });
+
+  it('with the mark of an IPv6 address goes on only with such an address that may be connected to', async () => {
+    assert.ok(await passes(withTail('127.0.0.0', ipv6('2001:470::1'))));
+    for (const bad of ['::1', 'fc00::1', 'fe80::1', '::ffff:127.0.0.1', '::ffff:10.0.0.1', '2001:db8::1']) {
+      assert.ok(!(await passes(withTail('127.0.0.0', ipv6(bad)))), bad);
+    }
+    assert.ok(!(await passes(withTail('127.0.0.0', ipv6('2001:470::1'), 0))));
+    assert.ok(!(await passes(withTail('127.0.0.0', ipv6('2001:470::1'), 25))));
     assert.ok(!(await passes(pushPayload({ serventGuid, ip: '127.0.0.0' }))));
-    assert.ok(!(await passes(pushPayload({ serventGuid, ip: '127.0.0.0', port: 0, extension }))));
+    assert.ok(!(await passes(withTail('127.0.0.0', encodeGgep([{ id: 'TLS', value: new Uint8Array(0) }])))));
+    assert.ok(!(await passes(withTail('127.0.0.0', encodeGgep([{ id: '6', value: new Uint8Array(4) }])))));
+  });
+
+  it('with a good IPv4 address is dropped all the same where it carries an IPv6 one that nobody should dial', async () => {
+    assert.ok(await passes(withTail('5.6.7.8', ipv6('2001:470::1'))));
+    for (const bad of ['::1', 'fc00::1', '::ffff:192.168.0.1']) {
+      assert.ok(!(await passes(withTail('5.6.7.8', ipv6(bad)))), bad);
+    }
+    const second = Buffer.concat([ipv6('2001:470::1'), ipv6('::1')]);
+    assert.ok(!(await passes(withTail('5.6.7.8', second))), 'behind a good one');
+    assert.ok(!(await passes(withTail('10.0.0.1', ipv6('2001:470::1')))), 'a good one mends no bad IPv4 address');
+  });
+
+  it('with anything but GGEP behind its 26 bytes is dropped as malformed', async () => {
+    for (const tail of [
+      Buffer.of(0),
+      Buffer.from('c3', 'hex'),
+      Buffer.from('c38136', 'hex'),
+      Buffer.alloc(2_000, 0xc3),
+    ]) {
+      assert.ok(!(await passes(withTail('5.6.7.8', tail))));
+      assert.ok(!(await passes(withTail('127.0.0.0', tail))));
+    }
+    assert.equal(bench.counters.framesDropped.malformed, 8);
   });
 
   it('of fewer than 26 bytes is dropped', async () => {

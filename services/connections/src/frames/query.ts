@@ -24,8 +24,9 @@ const MAX_TTL_ZERO = 5;
 export const LEAF_QUERY_BURST = 20;
 export const LEAF_QUERY_INTERVAL_MS = 1_000;
 
-/** Both the "flags are valid" and the out-of-band bit of a query's first flag byte (docs/protocol/02 §9). */
-const OUT_OF_BAND = 0x84;
+/** Bits of a query's flag byte: its flags are valid; in the wrong byte order these three tell (docs/protocol/02 §9). */
+const FLAGS_MARK = 0x80;
+const SWAPPED_FLAGS = 0x98;
 const OUT_OF_BAND_BIT = 0x04;
 
 /** The rules about a query that need only its own link; what is left goes to the shard of its GUID. */
@@ -56,16 +57,25 @@ export function handleQuery(context: EdgeContext, link: PeerLink, bytes: Buffer,
     context.counters.framesDropped[refusal]++;
     return;
   }
-  const flags = start + HEADER_BYTES;
-  if (
-    flags < end &&
-    ((bytes[flags] as number) & OUT_OF_BAND) === OUT_OF_BAND &&
-    !mayAnswerTo(context, link, bytes, start)
-  ) {
+  const flags = outOfBandByte(bytes, start + HEADER_BYTES, end);
+  if (flags >= 0 && !mayAnswerTo(context, link, bytes, start)) {
     bytes[flags] = (bytes[flags] as number) & ~OUT_OF_BAND_BIT;
   }
   if (drawTrace()) routeDrawnQuery(context, link, bytes, start, end);
   else context.ingress.add(bytes, start, end, link.number);
+}
+
+/**
+ * Where the out-of-band bit of a query is set, or -1: in the first flag byte, or in the second one where the flags are in the
+ * wrong byte order and read so all the same (docs/protocol/02 §9).
+ */
+function outOfBandByte(bytes: Buffer, flags: number, end: number): number {
+  if (flags + 1 >= end) return -1;
+  const isSwapped = ((bytes[flags] as number) & FLAGS_MARK) === 0;
+  const evidence = isSwapped ? SWAPPED_FLAGS : FLAGS_MARK;
+  const at = isSwapped ? flags + 1 : flags;
+  const both = evidence | OUT_OF_BAND_BIT;
+  return ((bytes[at] as number) & both) === both ? at : -1;
 }
 
 /**

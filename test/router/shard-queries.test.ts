@@ -324,6 +324,12 @@ describe("RouterShard: What's New", () => {
     assert.deepEqual(receivers(world.send(from, query('whatisnewxoxo', { id: 2 }))), [up, leaf], 'by its text alone');
   });
 
+  it('router: sends a query with an unknown selector and no text the same way, without blame (conformance 200)', () => {
+    const { world, from, up, leaf } = whatsNewWorld();
+    assert.deepEqual(receivers(world.send(from, query('', { ttl: 4, whatsNew: 2 }))), [up, leaf]);
+    assert.equal(from.bad, 0);
+  });
+
   it("router: sends What's New on for two hops, then to leaves only", () => {
     for (const [hops, ttl, toUltrapeers] of [
       [0, 3, true],

@@ -158,7 +158,8 @@ export interface QueryOptions {
   readonly hops?: number;
   readonly sha1?: Uint8Array;
   readonly outOfBand?: boolean;
-  readonly whatsNew?: boolean;
+  /** GGEP WH: true for the value of What's New, or another value. */
+  readonly whatsNew?: boolean | number;
 }
 
 /** A QUERY that came over a link: TTL 3 and hops 0 unless told. */
@@ -170,7 +171,7 @@ export function query(text: string, options: QueryOptions = {}): Uint8Array {
       flags: QueryFlag.GGEP_HASH | (outOfBand ? QueryFlag.OUT_OF_BAND : 0),
       text,
       ...(sha1 === undefined ? {} : { sha1s: [asSha1(sha1)] }),
-      ...(whatsNew ? { ggep: [{ id: GgepId.WHATS_NEW, value: Uint8Array.of(1) }] } : {}),
+      ...(whatsNew !== false ? { ggep: [{ id: GgepId.WHATS_NEW, value: Uint8Array.of(Number(whatsNew)) }] } : {}),
     },
   );
 }

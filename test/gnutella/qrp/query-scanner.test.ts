@@ -183,10 +183,21 @@ describe('QueryScanner', () => {
     assert.equal(scan(query('whatisnewxoxo')).scanner.whatsNew, true);
     assert.equal(scan(query('WhatIsNewXOXOX')).scanner.whatsNew, false);
     assert.equal(scan(query('words', wh)).scanner.whatsNew, true);
-    assert.equal(scan(query('words', hex('c3 82 5748 41 02'))).scanner.whatsNew, false);
-    assert.equal(scan(query('words', hex('c3 82 5748 40'))).scanner.whatsNew, false);
+    assert.equal(scan(query('words', hex('c3 82 5748 40'))).scanner.whatsNew, true);
     const both = Buffer.concat([wh, latin(`\u001curn:sha1:${SHA1}`)]);
     assert.equal(scan(query('words', both)).defect, QueryDefect.whatsNewWithUrn);
+  });
+
+  it('takes an unknown selector for a question of that kind, which needs no text (conformance 200)', () => {
+    const unknown = hex('c3 82 5748 41 02');
+    for (const text of ['', 'words']) {
+      const { defect, scanner } = scan(query(text, unknown));
+      assert.deepEqual([defect, scanner.whatsNew], [QueryDefect.none, true], text);
+    }
+    assert.equal(scan(query('', hex('c3 82 5748 41 01'))).defect, QueryDefect.none);
+    assert.equal(scan(query('', hex('c3 82 5858 41 01'))).defect, QueryDefect.tooLittle);
+    const both = Buffer.concat([unknown, latin(`\u001curn:sha1:${SHA1}`)]);
+    assert.equal(scan(query('words', both)).defect, QueryDefect.none);
   });
 
   it('forgets one query at the next', () => {

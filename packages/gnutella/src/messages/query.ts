@@ -8,7 +8,7 @@ import { GnutellaError } from '../errors.ts';
 import { encodeGgep } from '../ggep/encode.ts';
 import type { GgepPart } from '../ggep/encode.ts';
 import { GgepId } from '../ggep/ids.ts';
-import { findGgepValue, GGEP_LAST } from '../ggep/parse.ts';
+import { findGgep, findGgepValue, GGEP_LAST } from '../ggep/parse.ts';
 import type { GgepBlock, GgepEntry } from '../ggep/parse.ts';
 import { Descriptor, HEADER_BYTES } from '../header.ts';
 import { areaGgep, splitExtensions } from '../urn/extension-area.ts';
@@ -84,9 +84,10 @@ export function decodeQuery(
   if (area.overhead) return refused('overhead');
   const hashes = areaHashes(area);
   if (hashes.malformed) return refused('malformed-urn');
-  if (nul - textStart < MIN_TEXT_BYTES && hashes.sha1s.length === 0) return refused('short-text');
-
   const ggep = areaGgep(area);
+  // What a query for a feature asks for, also one that we do not know, does not stand in its text (conformance 200).
+  const asksForFeature = findGgep(ggep, GgepId.WHATS_NEW) !== undefined;
+  if (nul - textStart < MIN_TEXT_BYTES && hashes.sha1s.length === 0 && !asksForFeature) return refused('short-text');
   const text = markedText.startsWith(BYTE_ORDER_MARK) ? markedText.slice(1) : markedText;
   const isWhatsNew = text.toLowerCase() === WHATS_NEW_TEXT.toLowerCase() || asksForNewest(ggep);
   if (isWhatsNew && hashes.sha1s.length > 0) return refused('whats-new-with-hash');

@@ -81,6 +81,8 @@ export class QueryExtensions {
   /** Where the data of GGEP XQ lies, as it came: the text that the query's own stands for. Both 0 without one (§6). */
   extendedTextStart = 0;
   extendedTextEnd = 0;
+  /** GGEP WH with any value: what the query asks for is not found by its words (conformance 200). */
+  asksForFeature = false;
 
   readonly #scratch = new Uint8Array(SCRATCH_BYTES);
   #seenH = false;
@@ -98,6 +100,7 @@ export class QueryExtensions {
     this.urnCount = 0;
     this.whatsNew = false;
     this.extendedTextStart = this.extendedTextEnd = 0;
+    this.asksForFeature = false;
     this.#seenH = this.#seenU = this.#seenWh = false;
     this.#extensions = 0;
   }
@@ -263,6 +266,7 @@ export class QueryExtensions {
         if (fits && !this.#readUrn(this.#data(bytes), from, from + length)) return false;
       } else if (idLength === 2 && id === 0x57 && bytes[this.#idAt + 1] === 0x48 && !this.#seenWh) {
         this.#seenWh = true;
+        this.asksForFeature = true;
         this.whatsNew = this.#dataBytes(bytes) === 1 && this.#data(bytes)[this.#dataFrom()] === WHATS_NEW;
       }
     }

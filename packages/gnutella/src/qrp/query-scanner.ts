@@ -64,7 +64,7 @@ export class QueryScanner {
   /** Full 32-bit hashes of the lower-cased `urn:sha1:` strings; the first `urnCount` count. */
   readonly urnHashes: Uint32Array;
   urnCount = 0;
-  /** Asks for what is new rather than for words: GGEP WH, or the text WhatIsNewXOXO. */
+  /** Asks for what is new, or for a feature that we do not know, rather than for words: GGEP WH, or the text WhatIsNewXOXO. */
   whatsNew = false;
   /** Wants hits out of band. */
   outOfBand = false;
@@ -113,9 +113,11 @@ export class QueryScanner {
     if (defect !== QueryDefect.none) return defect;
     this.urnCount = extensions.urnCount;
 
-    this.whatsNew = extensions.whatsNew || isWhatsNewText(bytes, this.textStart, textEnd);
-    if (this.whatsNew && this.urnCount > 0) return QueryDefect.whatsNewWithUrn;
-    if (textEnd - this.textStart < MIN_TEXT_BYTES && this.urnCount === 0) return QueryDefect.tooLittle;
+    const isWhatsNew = extensions.whatsNew || isWhatsNewText(bytes, this.textStart, textEnd);
+    this.whatsNew = isWhatsNew || extensions.asksForFeature;
+    if (isWhatsNew && this.urnCount > 0) return QueryDefect.whatsNewWithUrn;
+    if (textEnd - this.textStart < MIN_TEXT_BYTES && this.urnCount === 0 && !this.whatsNew)
+      return QueryDefect.tooLittle;
 
     if (this.#ascii) this.#hashAscii(bytes);
     else this.#hashCanonical(canonicalText(this.#decoder.decode(bytes.subarray(this.textStart, textEnd))));

@@ -182,18 +182,7 @@ describe('bootstrap node', () => {
       freeSlots: 1,
       draining: false,
     });
-    bus.publish(edgesSummary, {
-      edgeId: 'edge-t',
-      epoch: 1,
-      stateNumber: 0,
-      leaves: 0,
-      ultrapeers: 0,
-      maxLeaves: 1,
-      maxUltrapeers: 1,
-      ultrapeerAddresses: [],
-      leafAddresses: [],
-      draining: false,
-    });
+    bus.publish(edgesSummary, EdgeSummary.fromPartial({ edgeId: 'edge-t', epoch: 1, maxLeaves: 1, maxUltrapeers: 1 }));
     await turns();
     const states = async (): Promise<number[]> =>
       Promise.all(['untried', 'proven', 'failed', 'resting'].map((state) => value(`hosts{state="${state}"}`)));

@@ -17,6 +17,7 @@ import {
   PushProxyServer,
 } from '../../../services/transfers/src/http/push-proxy.ts';
 import { parseTarget } from '../../../services/transfers/src/http/request.ts';
+import { someFacts } from '../../support/frame-bench.ts';
 import { RawHttp, type RawResponse } from '../raw-http.ts';
 import { vectorNamed } from '../vectors.ts';
 import { cleanUp, startWorker } from '../worker.ts';
@@ -115,19 +116,7 @@ describe('transfers: push proxy over HTTP', () => {
     const proxy = (allowPrivate: boolean): PushProxyServer =>
       new PushProxyServer({
         bus,
-        facts: () => ({
-          version: 1,
-          serventGuid: OTHER,
-          nodeSecret: new Uint8Array(16),
-          shards: 1,
-          shardMapVersion: 1,
-          advertisedAddress: '',
-          transfersAddress: '',
-          sharedFiles: 0,
-          sharedKib: 0,
-          hosts: [],
-          startedAtMs: 0,
-        }),
+        facts: () => someFacts({ serventGuid: OTHER }),
         allowPrivate,
         isLimited: (ip) => !allowPrivate || !ip.startsWith('10.'),
         random: (bytes) => new Uint8Array(bytes).fill(3),

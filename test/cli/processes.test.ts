@@ -3,7 +3,6 @@ import { bootstrapV1, connectionsV1, routerV1 } from '@filbert/contracts';
 import { callStream, callUnary, createRpcClient, parseHostPort } from '@filbert/kit';
 import { killChild, NodeProcess, stopAllNodes } from '../support/node-process.ts';
 import { RawPeer } from '../support/raw-peer.ts';
-import { shortTokens, type RawFrame } from '../support/raw-wire.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const TIMEOUT_MS = 5_000;
@@ -83,11 +82,6 @@ describe('filbert up --processes: a running node', function () {
     return Number(pattern.exec(await node.metrics())?.[1] ?? Number.NaN);
   }
 
-  /** A query whose text is new: a repetition would be dropped. */
-  function ask(peer: RawPeer, word: string): RawFrame {
-    return peer.sendQuery({ text: `${word} ${shortTokens()}` });
-  }
-
   /** Waits until queries with new GUIDs, some for each shard, all go from each ultrapeer to each leaf. */
   async function queriesFlow(): Promise<void> {
     await waitFor(
@@ -95,7 +89,7 @@ describe('filbert up --processes: a running node', function () {
       async () => {
         const sent = leaves.flatMap((leaf) =>
           ultrapeers.flatMap((ultrapeer) =>
-            Array.from({ length: 4 }, () => ({ leaf, guid: ask(ultrapeer.peer, leaf.word).guid })),
+            Array.from({ length: 4 }, () => ({ leaf, guid: ultrapeer.peer.sendQuery({ text: leaf.word }).guid })),
           ),
         );
         const got = sent.map(({ leaf, guid }) => leaf.peer.nextOf('query', guid, 500));
@@ -130,7 +124,7 @@ describe('filbert up --processes: a running node', function () {
   it('takes a hit back to the connections process that the query came from', async () => {
     for (const leaf of leaves) {
       for (const ultrapeer of ultrapeers) {
-        const { guid } = ask(ultrapeer.peer, leaf.word);
+        const { guid } = ultrapeer.peer.sendQuery({ text: leaf.word });
         await leaf.peer.nextOf('query', guid);
         const { ip, port } = leaf.peer.local;
         const serventGuid = leaf.peer.serventGuid;

@@ -223,7 +223,8 @@ describeOnBothForms('bad input', (net) => {
     await net.ready(asker, keeper, 'calamondin');
     const payload = queryPayload({ text: 'calamondin' });
     const first = { guid: randomGuid(), descriptor: RAW_DESCRIPTOR.query, ttl: 1, hops: 0, payload };
-    const second = { ...first, guid: randomGuid() };
+    // A repetition of the text would be dropped.
+    const second = { ...first, guid: randomGuid(), payload: queryPayload({ text: 'calamondin of' }) };
     for (const byte of Buffer.concat([encodeFrame(first), encodeFrame(second)])) asker.send(Buffer.of(byte));
     for (const { guid } of [first, second]) await keeper.nextOf('query', guid);
   });

@@ -59,6 +59,8 @@ interface OwnTable {
 export class RawSender {
   readonly #link: RawStream;
   #own: OwnTable | undefined;
+  /** GUIDs of the queries sent, by text. */
+  readonly #asked = new Map<string, string[]>();
 
   constructor(stream: RawStream) {
     this.#link = stream;
@@ -81,8 +83,20 @@ export class RawSender {
     return this.sendFrame(RAW_DESCRIPTOR.ping, Buffer.from(ping.extension ?? []), ping);
   }
 
+  /**
+   * Sends a query. Where this peer asked the same text before under another GUID, it ends in as many spaces as there were
+   * such queries: to the very same text once more nobody answers (protocol page 12 §5). To repeat one, use `sendFrame`.
+   */
   sendQuery(query: RawQuery & RawEnvelope): RawFrame {
-    return this.sendFrame(RAW_DESCRIPTOR.query, queryPayload(query), query);
+    const { text = '', guid = randomGuid(), urns = [] } = query;
+    const asked = this.#asked.get(text) ?? [];
+    if (!asked.includes(guid)) asked.push(guid);
+    this.#asked.set(text, asked);
+    const spaces = urns.length > 0 ? 0 : asked.indexOf(guid);
+    return this.sendFrame(RAW_DESCRIPTOR.query, queryPayload({ ...query, text: text + ' '.repeat(spaces) }), {
+      ...query,
+      guid,
+    });
   }
 
   /** Sends a hit for the query with that GUID. TTL 4 unless said. */

@@ -40,12 +40,10 @@ export async function askForHit(asker: RawPeer, text: string): Promise<RawFrame>
 }
 
 function askUntil(asker: RawPeer, text: string, arrived: (query: RawFrame) => Promise<unknown>): Promise<RawFrame> {
-  let tries = 0;
   return waitFor(
     `the query "${text}" to arrive`,
     async () => {
-      // The very same text once more would be dropped as a repetition.
-      const query = asker.sendQuery({ text: text + ' '.repeat(tries++) });
+      const query = asker.sendQuery({ text });
       return arrived(query).then(
         () => query,
         () => undefined,

@@ -164,12 +164,14 @@ describe('connections QUERY, by what its link asked before', () => {
         assert.equal(await ask(from, 'plum jam', { urns: [URN] }), 3);
       });
 
-      it(`for what is new, from a ${role}`, async () => {
+      it(`for what is new or for a feature, from a ${role}`, async () => {
         const from = role === 'leaf' ? leaf : ultrapeer;
         const byGgep = withGgep('anything', [{ id: GgepId.WHATS_NEW, value: Uint8Array.of(1) }]);
+        const byFeature = withGgep('anything', [{ id: GgepId.WHATS_NEW, value: Uint8Array.of(2) }]);
         for (let i = 0; i < 3; i++) {
           assert.equal(await ask(from, 'WhatIsNewXOXO'), 3);
           assert.equal(await ask(from, byGgep), 3);
+          assert.equal(await ask(from, byFeature), 3);
         }
       });
     }

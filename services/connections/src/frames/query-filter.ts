@@ -68,8 +68,8 @@ export class QueryFilter {
     const extensions = this.#extensions;
     if (textEnd + 1 === end) extensions.clear();
     else if (extensions.parse(bytes, textEnd + 1, end) !== QueryDefect.none) return undefined;
-    // What is asked by URN, or for what is new, may be asked again and again.
-    if (extensions.urnCount > 0 || extensions.whatsNew) return undefined;
+    // What is asked by URN, for what is new or for a feature may be asked again and again.
+    if (extensions.urnCount > 0 || extensions.whatsNew || extensions.asksForFeature) return undefined;
 
     const ttl = bytes[start + TTL_OFFSET] as number;
     // The same text with another TTL or other hops is another query where it comes from an ultrapeer.

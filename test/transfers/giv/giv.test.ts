@@ -15,6 +15,7 @@ import { encodeProxyHeader, giv, type InternalLinkOptions } from '@filbert/contr
 import { createInProcessBus } from '@filbert/kit';
 import { encodeGivLine } from '../../../services/transfers/src/giv/giv-line.ts';
 import { Connection } from '../../../services/transfers/src/network/connection.ts';
+import { attribute, recordSpans } from '../../support/otlp-receiver.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { RawHttp } from '../raw-http.ts';
 import { cleanUp, onCleanUp, requestFor, startWorker, type Worker, type WorkerOptions } from '../worker.ts';
@@ -24,6 +25,8 @@ const CONTENT = randomBytes(5 * 1024 * 1024);
 /** What an edge is for a worker: PUSHes of one worker reach the one with that servent GUID. */
 class PushNetwork {
   readonly sent: Uint8Array[] = [];
+  /** W3C traceparents that the frames of links went with. */
+  readonly traces: (string | undefined)[] = [];
   readonly #links: InternalLinkOptions[] = [];
 
   edge(): NonNullable<WorkerOptions['internalEdge']> {
@@ -36,7 +39,10 @@ class PushNetwork {
           number: this.#links.length,
           setTable: () => undefined,
           close: () => undefined,
-          send: (frame) => this.send(frame),
+          send: (frame, trace) => {
+            this.traces.push(trace);
+            this.send(frame);
+          },
         };
       },
     };
@@ -100,6 +106,23 @@ describe('transfers: PUSH and GIV', () => {
     assert.equal(network.sent.length, 1);
     assert.equal(serving.transfers.counters.pushes.served, 1);
     assert.equal(fetching.transfers.counters.givs.claimed, 1);
+  });
+
+  it('sends the PUSH of a traced download within the trace of the session that it is for', async () => {
+    const recording = await recordSpans(1);
+    onCleanUp(async () => void (await recording.end()));
+    const { network, serving, fetching, guid } = await pair();
+    const file = serving.library.add('behind a wall', CONTENT);
+    const source = { address: undefined, serventGuid: guid, index: file.index, firewalled: true };
+    const { download } = await fetching.transfers.downloads.add(requestFor(file, [source]));
+    await waitFor('the file', () => download.state === 'completed' || undefined);
+    await download.halt();
+    const spans = await recording.end();
+    const whole = spans.find(({ name }) => name === 'download');
+    const session = spans.find(({ name }) => name === 'fetch from source');
+    assert.equal(session?.parentSpanId, whole?.spanId);
+    assert.deepEqual(network.traces, [`00-${whole?.traceId}-${session?.spanId}-01`]);
+    assert.deepEqual([attribute(whole, 'result'), attribute(whole, 'bytes')], ['completed', CONTENT.length]);
   });
 
   it('tries a PUSH where a direct connection fails', async () => {

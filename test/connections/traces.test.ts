@@ -3,9 +3,11 @@ import { EgressBatchBuilder, egressBytes, edgeEgress, routerIngress } from '@fil
 import { EDGE_EPOCH, EdgeHarness } from '../support/edge-harness.ts';
 import { EDGE_ID } from '../support/frame-bench.ts';
 import { attribute, recordSpans, type SpanRecording } from '../support/otlp-receiver.ts';
-import { encodeFrame, hitPayload, randomGuid, RAW_DESCRIPTOR } from '../support/raw-wire.ts';
+import { encodeFrame, hitPayload, randomGuid, RAW_DESCRIPTOR, shortTokens } from '../support/raw-wire.ts';
 import { waitFor } from '../support/wait-for.ts';
 
+/** One that was not asked before: repeated ones are dropped. */
+const newText = (): string => `quiet river ${shortTokens()}`;
 const TRACE_ID = 'ab'.repeat(16);
 const PARENT = `00-${TRACE_ID}-${'cd'.repeat(8)}-01`;
 
@@ -28,8 +30,8 @@ describe('connections: traces', () => {
   /** Sends queries of an ultrapeer, and one that breaks a rule, until the shard has those that it gets. */
   async function query(count: number): Promise<void> {
     const { peer } = await harness.join({ role: 'ultrapeer' });
-    peer.sendQuery({ text: 'quiet river', ttl: 0 });
-    for (let i = 0; i < count; i++) peer.sendQuery({ text: 'quiet river', ttl: 3, hops: 1 });
+    peer.sendQuery({ text: newText(), ttl: 0 });
+    for (let i = 0; i < count; i++) peer.sendQuery({ text: newText(), ttl: 3, hops: 1 });
     await waitFor('the queries', () => harness.routed.length === count);
   }
 

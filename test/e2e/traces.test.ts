@@ -93,10 +93,15 @@ for (const form of FORMS) {
 
     /** Until the shard of this GUID hands queries to the library. */
     async function libraryAnswers(asker: RawPeer, guid: string): Promise<void> {
+      const words = ASKED.split(' ').filter((word) => word.length > 3);
+      // Each asks something else, for repeated ones are dropped.
+      const texts = words.flatMap((one, i) =>
+        words.slice(i + 1).flatMap((other) => [`${one} ${other}`, `${other} ${one}`]),
+      );
       await waitFor(
         'a hit of the library',
         async () => {
-          const probe = asker.sendQuery({ guid: guidBehind(guid), text: 'marmalade kind', ttl: 1 });
+          const probe = asker.sendQuery({ guid: guidBehind(guid), text: texts.shift() ?? '', ttl: 1 });
           return asker.nextOf('hit', probe.guid, PROBE_MS).then(
             () => true,
             () => false,

@@ -17,6 +17,8 @@ import { serviceOf, tracesOf, treeOf, type TraceTree } from './support/trace-tre
 
 const CALL = { timeoutMs: 5_000 };
 const READY_TIMEOUT_MS = 20_000;
+/** Every process loads the SDK first, all at one time. */
+const START_TIMEOUT_MS = 120_000;
 const PROBE_MS = 250;
 const FILE_BYTES = 400_000;
 /** Longer than any other query of this test: by its length its spans are known, for they say nothing of what is asked. */
@@ -26,7 +28,7 @@ const SECRETS = ['quince', 'marmalade', 'kumquat'];
 
 for (const form of FORMS) {
   describe(`e2e, ${form.name}: traces`, function () {
-    this.timeout(90_000);
+    this.timeout(200_000);
     const net = new Network(form, false);
     const content = randomBytes(FILE_BYTES);
     const sha1 = base32Encode(createHash('sha1').update(content).digest());
@@ -58,6 +60,7 @@ for (const form of FORMS) {
       writeFileSync(join(folder, `${ASKED}.bin`), content);
       node = await NodeProcess.start({
         ...form.options,
+        readyTimeoutMs: START_TIMEOUT_MS,
         args: [
           ...['--share', folder, '--log-level', 'debug'],
           ...['--tracing', '--otlp-endpoint', receiver.endpoint, '--trace-ratio', '1'],

@@ -1,5 +1,5 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +14,11 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 /** The command line's entry. */
 const CLI = join(ROOT, 'cli/src/main.ts');
+
+/** The user and group `nobody` of Debian. */
+const NOBODY = ['--reuid=65534', '--regid=65534', '--clear-groups'];
+/** Root, but for the right to read and write what the modes of files forbid. */
+const BOUND_TO_MODES = ['--inh-caps=-all', '--bounding-set=-dac_override,-dac_read_search'];
 
 /** How long a node may take until /readyz says 200. */
 const READY_TIMEOUT_MS = 30_000;
@@ -51,6 +56,8 @@ export interface NodeOptions {
   /** The script to run instead of the command line's entry. */
   entry?: string;
   readyTimeoutMs?: number;
+  /** Runs it as somebody for whom the modes of files hold, also where the tests are root's. */
+  ordinaryUser?: boolean;
 }
 
 /** How a process ended. */
@@ -167,6 +174,7 @@ export class NodeProcess {
   /** Starts a node without waiting for it; `start` is what most tests want. */
   static async spawn(options: NodeOptions = {}): Promise<NodeProcess> {
     const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), 'filbert-test-'));
+    if (options.ordinaryUser === true) chmodSync(dataDir, 0o777);
     const gnutella = `${options.listen?.host ?? '127.0.0.1'}:${options.listen?.port ?? (await freePort())}`;
     const admin = `127.0.0.1:${await freePort()}`;
     const args = ['up', '--listen', gnutella, '--admin', admin, '--data', dataDir, '--seeds', 'none'];
@@ -278,13 +286,23 @@ export async function killChild(child: ProcessId): Promise<void> {
   await waitFor('the process to end', () => identify(child.pid)?.startTicks !== child.startTicks, KILL_TIMEOUT_MS);
 }
 
-function spawnFilbert(args: readonly string[], options: Pick<NodeOptions, 'env' | 'entry'>) {
+function spawnFilbert(args: readonly string[], options: Pick<NodeOptions, 'env' | 'entry' | 'ordinaryUser'>) {
+  const asWhom = options.ordinaryUser === true && process.getuid?.() === 0 ? ordinaryUser() : [];
+  const [command = process.execPath, ...before] = [...asWhom, process.execPath];
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('FILBERT_'));
-  return spawn(process.execPath, [options.entry ?? CLI, ...args], {
+  return spawn(command, [...before, options.entry ?? CLI, ...args], {
     cwd: ROOT,
     env: { ...Object.fromEntries(inherited), ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+}
+
+/** What makes root an ordinary user: `nobody`, unless that one may not read this checkout. */
+function ordinaryUser(): string[] {
+  const canRead = [process.execPath, CLI].every(
+    (path) => spawnSync('setpriv', [...NOBODY, '--', 'test', '-r', path]).status === 0,
+  );
+  return ['setpriv', ...(canRead ? NOBODY : BOUND_TO_MODES), '--'];
 }
 
 function collectLines(stream: Readable | null, lines: string[]): void {

@@ -41,13 +41,17 @@ export class SharingNode {
     await this.node.stop();
   }
 
+  /** Who the node is, and what it knows of itself. */
+  facts(): Promise<bootstrapV1.GetFactsResponse> {
+    return callUnary(this.client, bootstrapV1.BootstrapServiceService.getFacts, {}, CALL);
+  }
+
   /** Waits until so many files are shared, hashed and known to the whole node. */
   async shares(files: number, timeoutMs = 20_000): Promise<void> {
     await waitFor(
       `${files} shared files`,
       async () => {
-        const facts = await callUnary(this.client, bootstrapV1.BootstrapServiceService.getFacts, {}, CALL);
-        return facts.sharedFiles === files;
+        return (await this.facts()).sharedFiles === files;
       },
       timeoutMs,
     );
@@ -79,9 +83,13 @@ export class SharingNode {
     return undefined;
   }
 
-  /** Starts a download. @returns its id */
-  async fetch({ sha1, sizeBytes, name }: Wanted, sources: readonly transfersV1.DownloadSource[]): Promise<string> {
-    const request = { target: `urn:sha1:${sha1}`, sources: [...sources], name, sizeBytes };
+  /** Starts a download of a file. @returns its id */
+  fetch({ sha1, sizeBytes, name }: Wanted, sources: readonly transfersV1.DownloadSource[]): Promise<string> {
+    return this.begin({ target: `urn:sha1:${sha1}`, sources: [...sources], name, sizeBytes });
+  }
+
+  /** Starts a download, without a search for sources before it. @returns its id */
+  async begin(request: transfersV1.StartDownloadRequest): Promise<string> {
     const { download } = await callUnary(this.client, transfers.startDownload, request, CALL);
     assert.ok(download);
     return download.id;

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { bootstrapV1, connectionsV1, routerV1 } from '@filbert/contracts';
+import { bootstrapV1, connectionsV1, routerV1, transfersV1 } from '@filbert/contracts';
 import {
   callStream,
   callUnary,
@@ -59,7 +59,32 @@ describe('supervisor: control of several processes', () => {
     return { name, client };
   }
 
-  async function node(connections: readonly ControlledProcess[]): Promise<Client> {
+  /** A transfers worker with these downloads, of which it tells which it was asked to start. */
+  async function worker(name: string, downloads: readonly Partial<transfersV1.Download>[], started: string[]) {
+    const unscripted = (): never => {
+      throw new RpcError('unimplemented', 'the test has no script for this call');
+    };
+    const client = await serve([
+      rpcService(transfersV1.TransfersServiceService, {
+        startDownload({ target }) {
+          started.push(`${name} ${target}`);
+          return { download: undefined, created: true };
+        },
+        listDownloads: () => ({ downloads: downloads.map((one) => transfersV1.Download.fromPartial(one)) }),
+        watchDownloads: unscripted,
+        pauseDownload: unscripted,
+        resumeDownload: unscripted,
+        cancelDownload: unscripted,
+        listUploads: unscripted,
+      }),
+    ]);
+    return { name, client };
+  }
+
+  async function node(
+    connections: readonly ControlledProcess[],
+    workers?: readonly ControlledProcess[],
+  ): Promise<Client> {
     const away = { name: 'away', client: undefined };
     return serve(
       fanOutControl({
@@ -67,7 +92,7 @@ describe('supervisor: control of several processes', () => {
         routers: [away],
         connections,
         searchIndex: away,
-        transfers: [away],
+        transfers: workers ?? [away],
       }),
     );
   }
@@ -107,6 +132,34 @@ describe('supervisor: control of several processes', () => {
     assert.equal((await call(several, 'edge-9')).found, false);
     await assert.rejects(call(several, ''), { kind: 'invalid-argument' });
     assert.equal((await call(one, '')).found, true);
+  });
+
+  it('starts a download at the worker with the fewest, but one that is under way at the worker that has it', async () => {
+    const { DownloadState } = transfersV1;
+    const started: string[] = [];
+    const [paused, done, fresh] = ['A', 'B', 'C'].map((digit) => digit.repeat(32));
+    const others = [{ sha1: 'D'.repeat(32) }, { sha1: 'E'.repeat(32) }];
+    const client = await node(
+      [],
+      [
+        await worker(
+          'transfers-0',
+          [{ sha1: paused ?? '', state: DownloadState.DOWNLOAD_STATE_PAUSED }, ...others],
+          started,
+        ),
+        await worker('transfers-1', [], started),
+        await worker('transfers-2', [{ sha1: done ?? '', state: DownloadState.DOWNLOAD_STATE_COMPLETED }], started),
+      ],
+    );
+    const { startDownload } = transfersV1.TransfersServiceService;
+    const targets = [`magnet:?xt=urn:sha1:${paused}`, `urn:sha1:${done}`, `${fresh}`, 'nonsense'];
+    for (const target of targets) {
+      await callUnary(client, startDownload, { target, sources: [], name: '', sizeBytes: 0 }, { timeoutMs });
+    }
+    assert.deepEqual(
+      started,
+      targets.map((target, at) => `transfers-${at === 0 ? 0 : 1} ${target}`),
+    );
   });
 
   it('fails as unavailable, and says who is away, where nobody can answer', async () => {

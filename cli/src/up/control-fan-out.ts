@@ -1,5 +1,7 @@
 import { bootstrapV1, connectionsV1, routerV1, searchV1, transfersV1 } from '@filbert/contracts';
+import { base32Encode } from '@filbert/gnutella';
 import { callStream, callUnary, RpcError, rpcService, type RpcCall, type RpcService } from '@filbert/kit';
+import { readTarget } from '../download/target.ts';
 import type { RpcClient } from './service-child.ts';
 
 /** Longest time that one process may take to answer a unary call, ms: less than callers wait. */
@@ -91,16 +93,24 @@ function searchControl(searchIndex: ControlledProcess): RpcService {
   });
 }
 
-/** Every worker has downloads of its own: a new one goes to the worker with the fewest. */
+/**
+ * Every worker has downloads of its own. A new one goes to the worker with the fewest, unless another has that file under
+ * way: two would write the same unfinished file.
+ */
 function transfersControl(workers: readonly ControlledProcess[]): RpcService {
   const transfers = transfersV1.TransfersServiceService;
   return rpcService(transfers, {
     async startDownload(request, call) {
       const loads = await ofAll(workers, async (client) => {
         const { downloads } = await callUnary(client, transfers.listDownloads, {}, bounded(call));
-        return { client, downloads: downloads.length };
+        return { client, downloads };
       });
-      const { client } = loads.reduce((best, one) => (one.downloads < best.downloads ? one : best));
+      const sha1 = sha1OfTarget(request.target);
+      const isUnderWay = (download: transfersV1.Download): boolean =>
+        download.sha1 === sha1 && download.state !== transfersV1.DownloadState.DOWNLOAD_STATE_COMPLETED;
+      const { client } =
+        loads.find(({ downloads }) => downloads.some(isUnderWay)) ??
+        loads.reduce((best, one) => (one.downloads.length < best.downloads.length ? one : best));
       return callUnary(client, transfers.startDownload, request, bounded(call));
     },
     watchDownloads: (request, call) =>
@@ -131,6 +141,15 @@ function transfersControl(workers: readonly ControlledProcess[]): RpcService {
       };
     },
   });
+}
+
+/** Base32; undefined for what no worker would take. */
+function sha1OfTarget(target: string): string | undefined {
+  try {
+    return base32Encode(readTarget(target).sha1);
+  } catch {
+    return undefined;
+  }
 }
 
 /** The answer of the worker that knows what the call is about. @throws RpcError of the last one where none does */

@@ -9,6 +9,7 @@ import { callStream, callUnary, createRpcClient, parseHostPort } from '@filbert/
 import { NodeProcess, runFilbert } from '../support/node-process.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { FORMS } from './support/forms.ts';
+import { spelledAnew } from './support/sharing-node.ts';
 
 const CALL = { timeoutMs: 5_000 };
 const DOWNLOAD_TIMEOUT_MS = 30_000;
@@ -39,6 +40,7 @@ for (const { form, how, host, args, from } of CASES) {
     let seeker: NodeProcess;
     let client: Client;
     let sharersControl: Client;
+    let searches = 0;
     /** Where the sharer is reached. */
     let sharersAddress: string;
 
@@ -70,7 +72,7 @@ for (const { form, how, host, args, from } of CASES) {
 
     /** Searches until it is found: a query that comes before the library's table is routed to nobody. */
     async function find(query: string): Promise<searchV1.Source> {
-      return waitFor(`a source for ${query}`, () => searchOnce(query), 20_000);
+      return waitFor(`a source for ${query}`, () => searchOnce(spelledAnew(query, searches++)), 20_000);
     }
 
     async function searchOnce(query: string): Promise<searchV1.Source | undefined> {

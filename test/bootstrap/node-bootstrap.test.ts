@@ -74,8 +74,8 @@ describe('bootstrap node', () => {
   }
 
   const facts = (): Promise<NodeFacts> => bus.request(nodeFactsRequest, {}, { timeoutMs: 1000 });
-  const candidates = async (wanted = 16): Promise<string[]> =>
-    (await bus.request(hostsCandidates, { edgeId: 'edge-t', wanted }, { timeoutMs: 1000 })).addresses;
+  const candidates = async (wanted = 16, configuredOnly = false): Promise<string[]> =>
+    (await bus.request(hostsCandidates, { edgeId: 'edge-t', wanted, configuredOnly }, { timeoutMs: 1000 })).addresses;
   const seen = (address: string, outcome: HostOutcome): void =>
     void bus.publish(hostsSeen, { edgeId: 'edge-t', hosts: [{ address, outcome, ultrapeer: true }], votes: [] });
 
@@ -133,6 +133,13 @@ describe('bootstrap node', () => {
     );
     assert.equal(second.length, 5);
     assert.deepEqual(await candidates(), []);
+  });
+
+  it('hands out only configured hosts where no others are asked for', async () => {
+    start({ connect: [{ host: '5.6.7.8', port: 6346 }], seeds: ['9.9.9.9:6346'] });
+    assert.deepEqual(await candidates(16, true), ['5.6.7.8:6346']);
+    assert.deepEqual(await candidates(16, true), []);
+    assert.deepEqual(await candidates(16), ['9.9.9.9:6346']);
   });
 
   it('learns hosts from edges, and hands none out that an edge is linked to while that edge lives', async () => {

@@ -16,12 +16,16 @@ describe('connections dialer', () => {
   let asked: number[];
   let candidates: string[];
   let wanted: number;
+  let free: number;
+  let askedConfigured: number[];
   let dialers: Dialer[];
 
   beforeEach(async () => {
     bus = createInProcessBus();
     [accepted, connected, unreachable, asked, candidates, dialers] = [[], [], [], [], [], []];
     wanted = 0;
+    free = 0;
+    askedConfigured = [];
     server = createServer((socket) => {
       socket.on('error', () => undefined);
       accepted.push(socket);
@@ -31,7 +35,7 @@ describe('connections dialer', () => {
     port = typeof address === 'object' && address !== null ? address.port : 0;
     bus.respond(hostsCandidates, (request) => {
       assert.equal(request.edgeId, EDGE_ID);
-      asked.push(request.wanted);
+      (request.configuredOnly ? askedConfigured : asked).push(request.wanted);
       return { addresses: candidates };
     });
   });
@@ -49,6 +53,7 @@ describe('connections dialer', () => {
       edgeId: EDGE_ID,
       allowPrivate: true,
       wanted: () => wanted,
+      free: () => free,
       isTaken: (address) => connected.some((one) => one.address === address),
       onConnected: (socket, address, done) => connected.push({ socket, address, done }),
       onUnreachable: (address) => unreachable.push(address),
@@ -65,6 +70,7 @@ describe('connections dialer', () => {
 
   it('dials what it is asked for, once, and frees the dial when its handshake is over', async () => {
     const one = dialer();
+    free = 10;
     const [address = ''] = hosts(1);
     assert.equal(one.request(address), undefined);
     assert.equal(one.request(` ${address}`), undefined);
@@ -87,6 +93,7 @@ describe('connections dialer', () => {
 
   it('has a bounded number of dials under way and of requests that wait', async () => {
     const one = dialer();
+    free = 1_000;
     const addresses = hosts(MAX_DIALS + 64);
     for (const address of addresses) assert.equal(one.request(address), undefined);
     assert.match(one.request(`127.0.1.1:${port}`) ?? '', /too many addresses wait/);
@@ -119,6 +126,35 @@ describe('connections dialer', () => {
     assert.deepEqual(asked, [3, MAX_DIALS - 3]);
   });
 
+  it('says that there is no slot left, dials under way and requests counted', async () => {
+    const one = dialer();
+    const addresses = hosts(3);
+    assert.match(one.request(addresses[0] ?? '') ?? '', /all ultrapeer slots are taken; --max-ultrapeers/);
+    free = 2;
+    assert.equal(one.request(addresses[0] ?? ''), undefined);
+    assert.equal(one.request(addresses[1] ?? ''), undefined);
+    assert.match(one.request(addresses[2] ?? '') ?? '', /all ultrapeer slots are taken/);
+    assert.equal(one.request(addresses[1] ?? ''), undefined, 'that one is dialled already');
+    await waitFor('the connections', () => connected.length === 2);
+  });
+
+  it('asks for configured hosts while slots are free, though no others are wanted', async () => {
+    const one = dialer();
+    candidates = hosts(1);
+    free = 3;
+    one.tick();
+    await waitFor('the connection', () => connected.length === 1);
+    assert.deepEqual([asked, askedConfigured], [[], [3]]);
+    wanted = 2;
+    one.tick();
+    await turns();
+    assert.deepEqual([asked, askedConfigured], [[1], [3]], 'with others where these are wanted');
+    [wanted, free] = [0, 0];
+    one.tick();
+    await turns();
+    assert.equal(askedConfigured.length, 1, 'no slot is free');
+  });
+
   it('does not trust bootstrap with more addresses than there is room for', async () => {
     const one = dialer();
     wanted = 2;
@@ -130,6 +166,7 @@ describe('connections dialer', () => {
 
   it('tells of a host that cannot be reached and frees the dial', async () => {
     const one = dialer();
+    free = 1;
     const closed = createServer();
     await new Promise<void>((resolve) => closed.listen(0, '127.0.0.1', resolve));
     const address = closed.address();
@@ -154,7 +191,9 @@ describe('connections dialer', () => {
 
   it('gives up the dials under way when it is stopped, and begins none after', async () => {
     const one = dialer();
-    for (const address of hosts(3)) one.request(address);
+    free = 3;
+    for (const address of hosts(3)) assert.equal(one.request(address), undefined);
+    assert.equal(one.dialling, 3);
     one.stop();
     await waitFor('the end of the dials', () => one.dialling === 0);
     assert.equal(one.request(`127.0.0.99:${port}`), 'the node is stopping');

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import {
   edgesPoll,
+  edgesSummary,
+  EdgeSummary,
   HostOutcome,
   hostsCandidates,
   LinkCapability,
@@ -403,6 +405,35 @@ describe('connections edge', () => {
       assert.equal((await twin.accept()).status.code, 409);
       await waitFor('both reports', () => outcomes(leaf.address).length + outcomes(twin.address).length === 2);
       assert.equal(harness.edge.links.size, 1);
+    });
+
+    it('and ends one with 503 for which there is no slot any more, and does not hold that against the host', async () => {
+      const received: Buffer[] = [];
+      const server = createServer((socket) => {
+        socket.on('error', () => undefined);
+        socket.on('data', (chunk: Buffer) => received.push(chunk));
+        // The other edge of the node has taken the only slot before the peer answers.
+        harness.bus.publish(
+          edgesSummary,
+          EdgeSummary.fromPartial({ edgeId: 'edge-other', ultrapeers: 1, listenPort: 6346 }),
+        );
+        setImmediate(() =>
+          setImmediate(() => socket.write('GNUTELLA/0.6 200 OK\r\nUser-Agent: x/1\r\nX-Ultrapeer: True\r\n\r\n')),
+        );
+      });
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      const listening = server.address();
+      const address = `127.0.0.1:${typeof listening === 'object' && listening !== null ? listening.port : 0}`;
+      await start({ maxUltrapeers: 1 });
+      assert.equal(harness.edge.connect(address), undefined);
+      await waitFor('the refusal', () =>
+        /GNUTELLA\/0\.6 503 Too many ultra connections \(1 max\)/.test(Buffer.concat(received).toString('latin1')),
+      );
+      assert.equal(harness.edge.links.size, 0);
+      assert.match(harness.edge.connect('127.0.0.9:6346') ?? '', /all ultrapeer slots are taken/);
+      await waitFor('the next heartbeat', () => harness.summaries.length > 2);
+      assert.deepEqual(outcomes(address), []);
+      await new Promise((resolve) => server.close(resolve));
     });
 
     it('and does not become its own neighbour', async () => {

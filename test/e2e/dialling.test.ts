@@ -147,6 +147,43 @@ describeOnBothForms('dialling', (net) => {
 }
 
 {
+  let server: RawPeerServer<RawPeer> | undefined;
+  describeOnBothForms(
+    'a configured neighbour of a node that has enough others',
+    (net) => {
+      after(() => server?.close());
+
+      it('is dialled again while a slot is free, and none is dialled when they are all taken', async () => {
+        assert.ok(server !== undefined);
+        const first = await server.accept(REDIAL_MS);
+        assert.ok(first.accepted);
+        // Three of four slots are what the node dials for: they are taken by those that came.
+        const others = [await net.ultrapeer(), await net.ultrapeer(), await net.ultrapeer()];
+        await net.linked(4);
+        await waitFor('the refusal to dial', () =>
+          net.connect('127.0.0.9:6346').then(
+            () => undefined,
+            (error: unknown) => /all ultrapeer slots are taken/.test(String(error)),
+          ),
+        );
+        await first.close();
+        const again = await server.accept(REDIAL_MS);
+        assert.ok(again.accepted);
+        await net.linked(4);
+        assert.ok(others.every(({ destroyed }) => !destroyed));
+      });
+    },
+    {
+      args: async () => {
+        server = await RawPeer.listen({ role: 'ultrapeer' });
+        return ['--connect', server.address, '--max-ultrapeers', '4'];
+      },
+      keepsLinks: true,
+    },
+  );
+}
+
+{
   let far: NodeProcess | undefined;
   describeOnBothForms(
     'two Filberts',

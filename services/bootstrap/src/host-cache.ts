@@ -156,11 +156,15 @@ export class HostCache {
     host.restUntilMs = now + restAfter(host, outcome);
   }
 
-  /** Up to `wanted` hosts worth dialling, each leased for a while: configured ones first, then proven ones, then others. */
-  lease(wanted: number, isConnected: (address: string) => boolean): string[] {
+  /**
+   * Up to `wanted` hosts worth dialling, each leased for a while: configured ones first, then proven ones, then others.
+   * @param configuredOnly no others
+   */
+  lease(wanted: number, isConnected: (address: string) => boolean, configuredOnly = false): string[] {
     const now = this.#options.now();
     const ready: Host[] = [];
     for (const host of this.#hosts.values()) {
+      if (configuredOnly && host.source !== 'configured') continue;
       if (host.restUntilMs <= now && (host.ultrapeer || host.source !== 'peer') && !isConnected(host.address)) {
         ready.push(host);
       }

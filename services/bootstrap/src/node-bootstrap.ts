@@ -140,7 +140,11 @@ export class NodeBootstrap {
         for (const vote of seen.votes.slice(0, MAX_VOTES_PER_REPORT)) this.#ownAddress.vote(vote);
       }),
       bus.respond(hostsCandidates, (request) => ({
-        addresses: hosts.lease(Math.min(request.wanted, MAX_CANDIDATES), (address) => this.#isTaken(address)),
+        addresses: hosts.lease(
+          Math.min(request.wanted, MAX_CANDIDATES),
+          (address) => this.#isTaken(address),
+          request.configuredOnly,
+        ),
       })),
     );
     this.#services.start();

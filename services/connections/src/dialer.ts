@@ -16,6 +16,8 @@ export interface DialerOptions {
   readonly allowPrivate: boolean;
   /** Ultrapeers still wanted. */
   readonly wanted: () => number;
+  /** Ultrapeers that the node may still be linked to, those in their handshake counted as links. */
+  readonly free: () => number;
   /** Whether a link to this address exists or is being made, or the address is our own. */
   readonly isTaken: (address: string) => boolean;
   /** Connected: begin the handshake; `done` frees the dial. */
@@ -23,7 +25,10 @@ export interface DialerOptions {
   readonly onUnreachable: (address: string) => void;
 }
 
-/** Dials ultrapeers: those that were asked for, and candidates from bootstrap while links are wanted. */
+/**
+ * Dials ultrapeers: those that were asked for, candidates from bootstrap while links are wanted, and beyond that, while slots
+ * are free, those that the operator wants links to.
+ */
 export class Dialer {
   readonly #options: DialerOptions;
   readonly #dialling = new Set<string>();
@@ -52,6 +57,7 @@ export class Dialer {
     const known = formatPeerAddress(parsed);
     if (this.#options.isTaken(known)) return `${known} is connected already`;
     if (this.#dialling.has(known) || this.#requested.includes(known)) return undefined;
+    if (this.#spare <= 0) return 'all ultrapeer slots are taken; --max-ultrapeers sets how many there are';
     if (this.#requested.length >= MAX_REQUESTED) return 'too many addresses wait to be dialled; try again later';
     this.#requested.push(known);
     this.tick();
@@ -63,8 +69,17 @@ export class Dialer {
     while (this.#requested.length > 0 && this.#dialling.size < MAX_DIALS && !this.#stopped) {
       this.#dial(this.#requested.shift() as string);
     }
-    const room = Math.min(this.#options.wanted() - this.#dialling.size, MAX_DIALS - this.#dialling.size);
-    if (room > 0 && !this.#stopped) void this.#askFor(room);
+    if (this.#stopped) return;
+    const dials = MAX_DIALS - this.#dialling.size;
+    const room = Math.min(this.#options.wanted() - this.#dialling.size, dials);
+    const spare = Math.min(this.#spare, dials);
+    if (room > 0) void this.#askFor(room, false);
+    else if (spare > 0) void this.#askFor(spare, true);
+  }
+
+  /** Slots that nobody has and no dial is about to take. */
+  get #spare(): number {
+    return this.#options.free() - this.#connecting.size - this.#requested.length;
   }
 
   /** Gives up the dials under way, but for those whose handshake has begun. */
@@ -74,13 +89,13 @@ export class Dialer {
     for (const socket of this.#connecting) socket.destroy();
   }
 
-  async #askFor(wanted: number): Promise<void> {
+  async #askFor(wanted: number, configuredOnly: boolean): Promise<void> {
     if (this.#asking) return;
     this.#asking = true;
     try {
       const reply = await this.#options.bus.request(
         hostsCandidates,
-        { edgeId: this.#options.edgeId, wanted },
+        { edgeId: this.#options.edgeId, wanted, configuredOnly },
         { timeoutMs: CANDIDATES_TIMEOUT_MS },
       );
       for (const address of reply.addresses) {

@@ -13,7 +13,7 @@ import {
   type PeerCapabilities,
 } from '@filbert/gnutella';
 import { HostOutcome } from '@filbert/contracts';
-import { admit } from './admission/admission.ts';
+import { admit, tooManyUltrapeers } from './admission/admission.ts';
 import { CrawlerThrottle } from './admission/crawler-throttle.ts';
 import { HandshakeThrottle } from './admission/handshake-throttle.ts';
 import type { EdgeCounters, HandshakeDurations, HandshakeResult } from './counters.ts';
@@ -186,6 +186,7 @@ export class Doorkeeper {
     const remote = parsePeerAddress(address) as PeerAddress;
     const grant = this.#options.budget.grant();
     const release = this.#links.reserve('ultrapeer');
+    let full = false;
     const machine = new InitiatingHandshake({
       local: this.#local(grant, socket),
       remoteIp: remote.host,
@@ -194,7 +195,9 @@ export class Doorkeeper {
         if (peer.guid !== undefined && this.#links.hasGuid(Buffer.from(peer.guid).toString('hex'))) {
           return { accept: false, code: 409, reason: 'Already connected to this GUID' };
         }
-        return { accept: true };
+        // Others may have come since we dialled; our own slot is counted.
+        full = this.#around.taken('ultrapeer') > this.#options.maxUltrapeers;
+        return full ? tooManyUltrapeers(this.#options.maxUltrapeers) : { accept: true };
       },
     });
     this.#handshaking.add(socket);
@@ -209,7 +212,8 @@ export class Doorkeeper {
         free();
         this.#counters.outgoing[resultOf(outcome)]++;
         this.#noteDuration(this.#counters.outgoingTook, outcome, begunMs);
-        this.#noteOutcome(address, outcome);
+        // That there was no room for it does not speak against the host.
+        if (!full) this.#noteOutcome(address, outcome);
         if (outcome.kind !== 'connected') {
           grant.release();
           return;

@@ -185,6 +185,7 @@ export class Edge implements LinkHost, DeliverySink {
       edgeId,
       allowPrivate,
       wanted: () => this.#around.ultrapeersWanted(),
+      free: () => this.#around.freeSlots().ultrapeers,
       isTaken: (address) => this.#around.isTaken(address),
       onConnected: (socket, address, done) => this.#doorkeeper.initiate(socket, address, done),
       onUnreachable: (address) => {

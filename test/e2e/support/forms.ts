@@ -16,6 +16,9 @@ export const FORMS: readonly Form[] = [
   { name: 'processes', options: { processes: true, connections: 2, routerShards: 2 }, edges: 2, shards: 2 },
 ];
 
+/** Nodes of several processes, two of them in some groups, may take this long to start on a busy machine. */
+const START_TIMEOUT_MS = 75_000;
+
 /** How a group of scenarios wants its node. */
 export interface ScenarioOptions {
   /** Further flags: the group then gets a node of its own. Called once for each form, before that node starts. */
@@ -43,7 +46,8 @@ export function describeOnBothForms(
     describe(`e2e, ${form.name}: ${title}`, () => {
       const net = new Network(form, keepsLinks);
 
-      before(async () => {
+      before(async function () {
+        this.timeout(START_TIMEOUT_MS);
         if (args === undefined) {
           use.starting ??= NodeProcess.start(form.options);
           await net.open(await use.starting);

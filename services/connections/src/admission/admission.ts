@@ -47,7 +47,12 @@ function admitLeaf(state: AdmissionState): Decision {
 
 function admitUltrapeer(state: AdmissionState): Decision {
   if (state.ultrapeers < state.maxUltrapeers || state.evictUltrapeer()) return welcome(state);
-  return refuse(503, `Too many ultra connections (${state.maxUltrapeers} max)`);
+  return tooManyUltrapeers(state.maxUltrapeers);
+}
+
+/** The refusal of an ultrapeer for which there is no slot. */
+export function tooManyUltrapeers(maxUltrapeers: number): Decision {
+  return refuse(503, `Too many ultra connections (${maxUltrapeers} max)`);
 }
 
 /** Leaf guidance: True while ultrapeer slots are free, False while only leaf slots are (docs/protocol/01 §6). */

@@ -213,27 +213,27 @@ describe('LinkTable', () => {
     const second = applied(links, edge, recordOf(2, { serventGuid: guidOf(1) }));
     const third = applied(links, edge, recordOf(3, { serventGuid: guidOf(1) }));
     applied(links, edge, recordOf(2, { serventGuid: guidOf(1) }));
-    assert.equal(links.byGuid(hexOf(1)), first);
+    assert.equal(links.byGuid(guidOf(1)), first);
     links.remove(first);
-    assert.equal(links.byGuid(hexOf(1)), second);
+    assert.equal(links.byGuid(guidOf(1)), second);
     // Who gives its claim up has none later.
     applied(links, edge, recordOf(3, { serventGuid: guidOf(3) }));
-    assert.equal(links.byGuid(hexOf(3)), third);
+    assert.equal(links.byGuid(guidOf(3)), third);
     links.remove(second);
-    assert.equal(links.byGuid(hexOf(1)), undefined);
+    assert.equal(links.byGuid(guidOf(1)), undefined);
   });
 
   it('router: a GUID that changes or is not 16 bytes long is owned no more', () => {
     const { links, edge } = newTable();
     const link = applied(links, edge, recordOf(1, { serventGuid: guidOf(1) }));
     applied(links, edge, recordOf(1, { serventGuid: guidOf(2) }));
-    assert.deepEqual([links.byGuid(hexOf(1)), links.byGuid(hexOf(2))], [undefined, link]);
+    assert.deepEqual([links.byGuid(guidOf(1)), links.byGuid(guidOf(2))], [undefined, link]);
     for (const length of [0, 15, 17]) {
       applied(links, edge, recordOf(1, { serventGuid: guidOf(2) }));
       applied(links, edge, recordOf(1, { serventGuid: new Uint8Array(length).fill(2) }));
-      assert.equal(links.byGuid(hexOf(2)), undefined, `${length} bytes`);
+      assert.equal(links.byGuid(guidOf(2)), undefined, `${length} bytes`);
     }
-    assert.equal(links.byGuid(''), undefined);
+    assert.equal(links.byGuid(new Uint8Array(16)), undefined);
   });
 
   it('router: a link that is gone leaves nothing behind', () => {
@@ -248,7 +248,7 @@ describe('LinkTable', () => {
     assert.deepEqual([links.size, links.leavesWithTable, links.ultrapeersWithTable, links.merged.count], [0, 0, 0, 0]);
     assert.deepEqual(links.ultrapeers, []);
     assert.deepEqual(
-      [links.bySerial(leaf.serial), links.byGuid(hexOf(1)), links.byGuid(hexOf(2))],
+      [links.bySerial(leaf.serial), links.byGuid(guidOf(1)), links.byGuid(guidOf(2))],
       [undefined, undefined, undefined],
     );
     assert.deepEqual(candidates(links, 'alpha'), []);

@@ -150,6 +150,20 @@ describe('StateFollower', () => {
     assert.deepEqual([world.numbers(), world.follower.settled], [[2, 4, 5], true]);
   });
 
+  it('router: the live links that a replay names in several messages count together', () => {
+    const world = settledWorld();
+    world.live(4, recordOf(4));
+    world.begin(4);
+    world.part(recordOf(2), recordOf(3), recordOf(4));
+    world.state({ liveLinks: packed(Uint32Array.of(2, 3)), replay: ReplayMark.REPLAY_MARK_PART });
+    world.end(4, [4]);
+    assert.deepEqual([world.numbers(), world.follower.settled], [[2, 3, 4], true], 'link 1 was not named');
+    world.live(6, recordOf(6));
+    world.begin(6);
+    world.end(6, [2]);
+    assert.deepEqual(world.numbers(), [2], 'what an earlier replay named is forgotten');
+  });
+
   it('router: a heartbeat that is ahead of the records asks for a replay, one that is not does not', () => {
     const world = settledWorld();
     world.summary(2);

@@ -1,6 +1,7 @@
 import { applyDifference, SlotSet } from '@filbert/gnutella';
 import { LinkKind, UNLIMITED_HOPS_FLOW, unpackUint32, type LinkRecord, type TableChange } from '@filbert/contracts';
 import { FilterMatrix } from './filter-matrix.ts';
+import { GuidIndex } from './guid-index.ts';
 import { MergedTable } from './merged-table.ts';
 
 /** A leaf that takes fewer hops than this is busy: its table is left out of the merged one (docs/protocol/05 §5). */
@@ -81,7 +82,7 @@ export class LinkTable {
   readonly ultrapeers: Link[] = [];
   readonly #bySerial = new Map<number, Link>();
   readonly #byColumn: (Link | undefined)[] = [];
-  readonly #byGuid = new Map<string, Link>();
+  readonly #byGuid = new GuidIndex<Link>();
   /** Links whose GUID another one owns. */
   readonly #claimants = new Set<Link>();
   #nextSerial = 1;
@@ -116,9 +117,9 @@ export class LinkTable {
     return this.#byColumn[column];
   }
 
-  /** The direct neighbour with this servent GUID (32 hex digits). */
-  byGuid(guid: string): Link | undefined {
-    return this.#byGuid.get(guid);
+  /** The direct neighbour whose servent GUID are the 16 bytes at `start`. */
+  byGuid(bytes: Uint8Array, start = 0): Link | undefined {
+    return this.#byGuid.get(bytes, start);
   }
 
   /** Applies one record of an edge's state stream; records are idempotent. */
@@ -186,19 +187,21 @@ export class LinkTable {
     link.guid = hex;
     if (hex === '') return;
     // The first owner of a GUID keeps it: a second neighbour cannot take it over.
-    if (this.#byGuid.has(hex)) this.#claimants.add(link);
-    else this.#byGuid.set(hex, link);
+    if (this.#byGuid.get(guid, 0) !== undefined) this.#claimants.add(link);
+    else this.#byGuid.set(guid, link);
   }
 
   /** Passes the GUID on: a neighbour that came back owns it once its old link is found dead. */
   #releaseGuid(link: Link): void {
     this.#claimants.delete(link);
-    if (this.#byGuid.get(link.guid) !== link) return;
-    this.#byGuid.delete(link.guid);
+    if (link.guid === '') return;
+    const guid = Buffer.from(link.guid, 'hex');
+    if (this.#byGuid.get(guid, 0) !== link) return;
+    this.#byGuid.delete(guid);
     for (const heir of this.#claimants) {
       if (heir.guid !== link.guid) continue;
       this.#claimants.delete(heir);
-      this.#byGuid.set(heir.guid, heir);
+      this.#byGuid.set(guid, heir);
       return;
     }
   }

@@ -71,7 +71,9 @@ export class Outbox {
 
   /** Adds the link's verdict counters to its edge's batch and clears them. */
   verdict(link: Link): void {
-    this.#box(link.edge).builder.verdict(link.number, link.duplicates, link.bad, link.useful);
+    const box = this.#box(link.edge);
+    box.builder.verdict(link.number, link.duplicates, link.bad, link.useful);
+    if (box.builder.bytes >= FLUSH_BYTES) this.#flush(box);
     link.duplicates = 0;
     link.bad = 0;
     link.useful = 0;

@@ -57,7 +57,7 @@ export class PushProxy {
     if (push.length < HEADER_BYTES + PUSH_BYTES || push[FUNCTION_OFFSET] !== Descriptor.PUSH) return 'malformed';
     const { links, outbox } = this.#shard;
     const servent = Buffer.from(push.buffer, push.byteOffset + HEADER_BYTES, GUID_BYTES);
-    const neighbour = links.byGuid(servent.toString('hex'));
+    const neighbour = links.byGuid(servent);
     const link = neighbour ?? this.#way(servent);
     if (link === undefined) return 'not-connected';
     if (!this.#admit(servent)) return 'too-often';

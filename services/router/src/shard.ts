@@ -354,9 +354,7 @@ export class RouterShard {
     if (hopsIn >= MAX_HOPS) return this.#drop('hops-exceeded');
     const ttlIn = bytes[start + TTL_OFFSET] as number;
     const step = hopOf(from);
-    const neighbour = this.links.byGuid(
-      Buffer.from(bytes.buffer, bytes.byteOffset + payload, GUID_BYTES).toString('hex'),
-    );
+    const neighbour = this.links.byGuid(bytes, payload);
     if (neighbour !== undefined && neighbour !== from) {
       this.outbox.send(bytes, start, end, Math.max(1, ttlIn - step), hopsIn + step, neighbour);
       this.counters.pushDeliveries++;

@@ -33,6 +33,8 @@ interface Edge extends EdgeLinks {
   synced: boolean;
   /** Inside a replay that this shard follows. */
   replaying: boolean;
+  /** Links that the replay under way named as living so far. */
+  alive: Set<number>;
   heardAt: number;
   askedAt: number;
   held: HeldBatch[];
@@ -99,9 +101,11 @@ export class StateFollower {
         if (edge.synced) return;
         edge.replaying = true;
         edge.applied = batch.firstNumber;
+        edge.alive = new Set();
         return;
       case ReplayMark.REPLAY_MARK_PART:
         if (!edge.replaying) return;
+        for (const number of unpackUint32(batch.liveLinks)) edge.alive.add(number);
         for (const record of batch.records) {
           // One that this shard may still hold is gone.
           this.#options.links.apply(edge, record.table === undefined ? { ...record, table: NO_TABLE } : record);
@@ -195,11 +199,13 @@ export class StateFollower {
   #endReplay(edge: Edge, batch: StateBatch): void {
     if (!edge.replaying) return;
     edge.replaying = false;
+    const { alive } = edge;
+    edge.alive = new Set();
     if (edge.applied !== batch.firstNumber) {
       this.#ask(edge);
       return;
     }
-    const alive = new Set(unpackUint32(batch.liveLinks));
+    for (const number of unpackUint32(batch.liveLinks)) alive.add(number);
     for (const link of [...edge.links.values()]) if (!alive.has(link.number)) this.#options.links.remove(link);
     edge.synced = true;
     this.#processHeld(edge);
@@ -219,6 +225,7 @@ export class StateFollower {
       applied: 0,
       synced: fromTheStart,
       replaying: false,
+      alive: new Set(),
       heardAt: this.#options.now(),
       askedAt: -REPLAY_ASK_MS,
       held: [],

@@ -204,6 +204,25 @@ describe('connections state stream', () => {
     for (const batch of batches) assert.ok(StateBatch.encode(batch).finish().length <= MOST_BYTES);
   });
 
+  it('names a great many live links at the end of a replay in messages of at most 256 KiB, in one turn', async () => {
+    // Most of them are told of in earlier slices; what counts is how they are named at the end.
+    links = Array.from({ length: 120_000 }, (_, i) => new SomeLink(i + 1));
+    stream.replay();
+    while (batches.at(-1)?.replay !== REPLAY_MARK_END) await turns(1);
+    const naming = batches.filter(({ liveLinks }) => liveLinks.length > 0);
+    assert.ok(naming.length > 1);
+    assert.ok(batches.every((batch) => StateBatch.encode(batch).finish().length <= MOST_BYTES));
+    const named = naming.flatMap(({ liveLinks }) => [...unpackUint32(liveLinks)]);
+    assert.deepEqual(
+      named,
+      links.map(({ number }) => number),
+    );
+    assert.deepEqual(
+      naming.map(({ replay }) => replay),
+      [...naming.slice(1).map(() => REPLAY_MARK_PART), REPLAY_MARK_END],
+    );
+  });
+
   it('lets other work in during a long replay, whose changes then stand in order', async () => {
     links = Array.from({ length: 60 }, (_, i) => new SomeLink(i + 1));
     // Each link takes a millisecond to describe: a slice of 5 ms holds a few.

@@ -8,6 +8,9 @@ import type { Bus } from '@filbert/kit';
 const MESSAGE_BYTES = 256 * 1024;
 /** Records of one message at most. */
 const MESSAGE_RECORDS = 512;
+/** Numbers of live links in one message at the end of a replay, at most: 192 KiB. */
+const MESSAGE_LINKS = 48 * 1024;
+const NO_LINKS = new Uint32Array(0);
 /** A replay works this long before it lets other work in, ms. */
 const SLICE_MS = 5;
 /** What a record takes beside its table, at most: its address is the longest part. */
@@ -39,6 +42,8 @@ export class StateStream {
   #pendingBytes = 0;
   #replaying = false;
   #replayAgain = false;
+  /** Links that ended during the replay under way. */
+  readonly #goneMeanwhile = new Set<number>();
   #closed = false;
 
   constructor(options: {
@@ -68,6 +73,7 @@ export class StateStream {
 
   /** Tells that a link is gone. */
   gone(number: number): void {
+    if (this.#replaying) this.#goneMeanwhile.add(number);
     const record = emptyLinkRecord(number);
     record.gone = true;
     this.#add(record);
@@ -89,6 +95,7 @@ export class StateStream {
       return;
     }
     this.#replaying = true;
+    this.#goneMeanwhile.clear();
     this.flush();
     this.#publish(this.#number, [], ReplayMark.REPLAY_MARK_BEGIN);
     this.#replaySlice([...this.#links()], 0);
@@ -117,10 +124,9 @@ export class StateStream {
     let at = from;
     // What waits must stand before the facts that include it.
     this.flush();
-    const alive = new Set<DescribedLink>(this.#links());
     for (; at < links.length && performance.now() < until; at++) {
       const link = links[at] as DescribedLink;
-      if (!alive.has(link)) continue;
+      if (this.#goneMeanwhile.has(link.number)) continue;
       const changes = link.describeTable();
       for (let i = 0; i < Math.max(1, changes.length); i++) {
         const record = link.describe();
@@ -140,22 +146,37 @@ export class StateStream {
       setImmediate(() => this.#replaySlice(links, at));
       return;
     }
-    this.#publish(this.#number, [], ReplayMark.REPLAY_MARK_END);
+    this.#endReplay();
     this.#replaying = false;
     if (!this.#replayAgain) return;
     this.#replayAgain = false;
     this.replay();
   }
 
-  #publish(firstNumber: number, records: LinkRecord[], replay: StateBatch['replay']): void {
-    const isEnd = replay === ReplayMark.REPLAY_MARK_END;
+  /** Names all links that live, in one turn so that none can end between two messages. */
+  #endReplay(): void {
+    const numbers = Uint32Array.from(this.#links(), (link) => link.number);
+    let at = 0;
+    for (; numbers.length - at > MESSAGE_LINKS; at += MESSAGE_LINKS) {
+      const part = numbers.subarray(at, at + MESSAGE_LINKS);
+      this.#publish(this.#number, [], ReplayMark.REPLAY_MARK_PART, part);
+    }
+    this.#publish(this.#number, [], ReplayMark.REPLAY_MARK_END, numbers.subarray(at));
+  }
+
+  #publish(
+    firstNumber: number,
+    records: LinkRecord[],
+    replay: StateBatch['replay'],
+    liveLinks: Uint32Array = NO_LINKS,
+  ): void {
     this.#bus.publish(this.#topic, {
       edgeId: this.#edgeId,
       epoch: this.#epoch,
       firstNumber,
       records,
       replay,
-      liveLinks: isEnd ? packed(Uint32Array.from(this.#links(), (link) => link.number)) : new Uint8Array(0),
+      liveLinks: packed(liveLinks),
     });
   }
 }

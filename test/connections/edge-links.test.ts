@@ -483,6 +483,9 @@ describe('connections edge', () => {
     const received = [...harness.edge.links.all()].reduce((sum, one) => sum + one.counters.bytesIn, 0);
     await peer.close();
     await waitFor('the end of the link', () => harness.edge.links.size === 1);
+    const { link: ended } = await harness.join();
+    harness.edge.disconnect(ended.number, '', 413);
+    await waitFor('the end of the other', () => harness.edge.links.size === 1);
     const text = await metrics.registry.metrics();
     const lines = new Map(
       text.split('\n').flatMap((line): [string, number][] => {
@@ -494,12 +497,13 @@ describe('connections edge', () => {
     assert.equal(value('links{role="leaf"}'), 0);
     assert.equal(value('links{role="ultrapeer"}'), 1);
     assert.equal(value('slots{role="leaf"}'), 100);
-    assert.equal(value('handshakes_total{direction="in",result="connected"}'), 2);
+    assert.equal(value('handshakes_total{direction="in",result="connected"}'), 3);
     assert.equal(value('frames_dropped_total{reason="unknown-function"}'), 1);
     assert.equal(value('ingress_frames_total{result="batched"}'), 1);
-    assert.equal(value('links_closed_total'), 1);
+    assert.equal(value('links_closed_total'), 2);
+    assert.deepEqual([value('byes_total{code="413"}'), value('byes_total{code="401"}')], [1, 0]);
     assert.ok((value('received_bytes_total') ?? 0) >= received);
-    assert.equal(value('handshake_seconds_count{direction="in",result="connected"}'), 2);
+    assert.equal(value('handshake_seconds_count{direction="in",result="connected"}'), 3);
     assert.equal(value('handshake_seconds_count{direction="in",result="other"}'), 0);
     assert.ok((value('handshake_seconds_sum{direction="in",result="connected"}') ?? 0) > 0);
     assert.ok((value('egress_age_seconds_sum') ?? 9) < 5);

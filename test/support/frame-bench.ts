@@ -23,6 +23,7 @@ import { LinkRegistry } from '../../services/connections/src/link/link-registry.
 import { LinkReporter } from '../../services/connections/src/link/link-reporter.ts';
 import { PeerLink, type LinkHost, type LinkRole } from '../../services/connections/src/link/peer-link.ts';
 import { ReadTurns } from '../../services/connections/src/link/read-turns.ts';
+import { OwnPong, type OwnPongOptions } from '../../services/connections/src/pongs/own-pong.ts';
 import { PongCache } from '../../services/connections/src/pongs/pong-cache.ts';
 import { MergedFollower } from '../../services/connections/src/tables/merged-follower.ts';
 import { FakeClock } from './fake-clock.ts';
@@ -142,7 +143,15 @@ export class FrameBench implements LinkHost {
     this.#state = stream;
     const map = new ShardMap(1, 1, new Uint8Array(16));
     this.#reporter = new HostReporter({ bus, edgeId: EDGE_ID, allowPrivate: this.allowPrivate });
+    const aboutUs: OwnPongOptions = {
+      facts: () => this.facts,
+      ownAddress: () => ({ host: '127.0.0.1', port: 6346 }),
+      freeSlots: () => this.free,
+      now,
+    };
     this.context = {
+      ...aboutUs,
+      ownPong: new OwnPong(aboutUs),
       edgeId: EDGE_ID,
       links: this.links,
       reporter: new LinkReporter({ state: stream, now }),
@@ -154,12 +163,8 @@ export class FrameBench implements LinkHost {
       queryFilter: this.queryFilter,
       counters: this.counters,
       allowPrivate: this.allowPrivate,
-      facts: () => this.facts,
-      ownAddress: () => ({ host: '127.0.0.1', port: 6346 }),
       linkedUltrapeers: () => [...this.links.ultrapeers].flatMap(({ listenAddress }) => listenAddress || []),
       knownUltrapeers: (most, except) => this.ultrapeers.filter((address) => address !== except).slice(0, most),
-      freeSlots: () => this.free,
-      now,
       random: () => 0,
     };
     bus.openReader(routerIngress(0), (batch) => {

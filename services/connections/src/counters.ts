@@ -1,3 +1,4 @@
+import { ByeCode, type ByeCodeValue } from '@filbert/gnutella';
 import { Durations } from '@filbert/kit';
 
 /** Why a frame from a peer went no further at the edge: labels of `filbert_connections_frames_dropped_total`. */
@@ -38,6 +39,9 @@ export const CONNECTION_REFUSALS = [
   'private-address',
 ] as const;
 
+/** Codes of the BYEs that end links (docs/protocol/02 §7): labels of `filbert_connections_byes_total`. */
+export const BYE_CODES: readonly `${ByeCodeValue}`[] = Object.values(ByeCode).map((code) => `${code}` as const);
+
 function zeros<K extends string>(keys: readonly K[]): Record<K, number> {
   return Object.fromEntries(keys.map((key) => [key, 0])) as Record<K, number>;
 }
@@ -53,7 +57,7 @@ export class EdgeCounters {
   /** From a shard's sending of a batch to the edge's turn for it. */
   readonly egressAge = new Durations();
   readonly refused = zeros(CONNECTION_REFUSALS);
-  /** BYEs sent, by code. */
+  /** Links that we ended, by the code of the BYE. */
   readonly byes = new Map<number, number>();
   accepted = 0;
   dials = 0;

@@ -45,6 +45,7 @@ import { outClassOf } from './link/out-queue.ts';
 import { PeerLink, type LinkHost } from './link/peer-link.ts';
 import { ReadTurns } from './link/read-turns.ts';
 import { NodeView } from './node-view.ts';
+import { OwnPong, type OwnPongOptions } from './pongs/own-pong.ts';
 import { PongCache } from './pongs/pong-cache.ts';
 import { Surroundings } from './surroundings.ts';
 import { MergedFollower } from './tables/merged-follower.ts';
@@ -246,7 +247,15 @@ export class Edge implements LinkHost, DeliverySink {
     const map = new ShardMap(facts.shards, facts.shardMapVersion, facts.nodeSecret);
     const ingress = new Ingress({ bus, map, state: this.#state, edgeId, epoch });
     this.#ingress = ingress;
+    const aboutUs: OwnPongOptions = {
+      facts: () => this.view.facts ?? facts,
+      ownAddress: (link) => this.#around.ownAddress(link.localIp),
+      freeSlots: () => this.#around.freeSlots(),
+      now: () => this.now(),
+    };
     this.#context = {
+      ...aboutUs,
+      ownPong: new OwnPong(aboutUs),
       edgeId,
       links: this.links,
       reporter: this.#reporter,
@@ -258,12 +267,8 @@ export class Edge implements LinkHost, DeliverySink {
       queryFilter: this.queryFilter,
       counters: this.counters,
       allowPrivate: this.#options.allowPrivate,
-      facts: () => this.view.facts ?? facts,
-      ownAddress: (link) => this.#around.ownAddress(link.localIp),
       knownUltrapeers: (most, except) => this.#around.knownUltrapeers(most, except),
       linkedUltrapeers: () => this.#around.neighbours('ultrapeer'),
-      freeSlots: () => this.#around.freeSlots(),
-      now: () => this.now(),
       random: Math.random,
     };
     this.#subscriptions.push(

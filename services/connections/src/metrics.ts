@@ -1,5 +1,5 @@
 import type { Metrics } from '@filbert/kit';
-import { CONNECTION_REFUSALS, FRAME_DROP_REASONS, HANDSHAKE_RESULTS } from './counters.ts';
+import { BYE_CODES, CONNECTION_REFUSALS, FRAME_DROP_REASONS, HANDSHAKE_RESULTS } from './counters.ts';
 import type { Edge } from './edge.ts';
 import { HALF_PATCH_DROP_REASONS } from './frames/half-patches.ts';
 import { HAND_OVER_RESULTS } from './hand-over.ts';
@@ -23,6 +23,12 @@ export function declareMetrics(metrics: Metrics, edge: Edge): void {
   metrics.counterFrom('accepted_total', 'Incoming connections.', () => counters.accepted);
   metrics.counterFrom('dials_total', 'Dials that reached a peer.', () => counters.dials);
   metrics.counterFrom('dials_failed_total', 'Dials that reached nobody.', () => counters.dialsFailed);
+  metrics.counterFrom(
+    'byes_total',
+    'Links that we ended, by the code of the BYE (sent where the peer understands it).',
+    { code: BYE_CODES },
+    () => BYE_CODES.map((code) => ({ labels: { code }, value: counters.byes.get(Number(code)) ?? 0 })),
+  );
   metrics.counterFrom('links_closed_total', 'Links that ended.', () => counters.linksClosed);
   metrics.counterFrom(
     'hosts_refused_total',

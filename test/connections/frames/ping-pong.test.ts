@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { HostOutcome } from '@filbert/contracts';
 import { NEIGHBOUR_PING_THROTTLE_MS } from '../../../services/connections/src/frames/ping.ts';
+import { OWN_PONG_MS } from '../../../services/connections/src/pongs/own-pong.ts';
 import {
   ADDRESS_WINDOW_MS,
   MAX_ADDRESSES_OF_LEAF,
@@ -60,6 +61,22 @@ describe('connections PING', () => {
       const kib = pong.payload.readUInt32LE(10);
       assert.ok(kib >= 8 && (kib & (kib - 1)) === 0, 'an ultrapeer’s KiB are a power of two');
     }
+  });
+
+  it('of TTL 1 is answered with what was made within the last second, not made anew for each', () => {
+    const payload = (): string => ping(link, 1)[0]?.payload.toString('hex') ?? '';
+    bench.free = { leaves: 7, ultrapeers: 2 };
+    const first = payload();
+    bench.free = { leaves: 3, ultrapeers: 2 };
+    assert.equal(payload(), first);
+    bench.clock.advance(OWN_PONG_MS);
+    assert.notEqual(payload(), first);
+  });
+
+  it('that comes too soon is not looked at: it is counted as throttled, malformed or not', () => {
+    ping(link, 7);
+    bench.receive(link, { descriptor: PING, ttl: 7, payload: Buffer.of(1, 2, 3) });
+    assert.deepEqual([link.counters.bad, bench.counters.framesDropped.throttled], [0, 1]);
   });
 
   it('of TTL 1 is answered before everything else that waits', () => {

@@ -7,6 +7,7 @@ import type { QueryFilter } from './query-filter.ts';
 import type { LinkReporter } from '../link/link-reporter.ts';
 import type { LinkRegistry } from '../link/link-registry.ts';
 import type { PeerLink } from '../link/peer-link.ts';
+import type { OwnPong } from '../pongs/own-pong.ts';
 import type { PongCache } from '../pongs/pong-cache.ts';
 import type { MergedFollower } from '../tables/merged-follower.ts';
 
@@ -17,6 +18,7 @@ export interface EdgeContext {
   readonly reporter: LinkReporter;
   readonly ingress: Ingress;
   readonly pongs: PongCache;
+  readonly ownPong: OwnPong;
   readonly hosts: HostReporter;
   readonly merged: MergedFollower;
   readonly halfPatches: HalfPatches;

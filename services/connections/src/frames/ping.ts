@@ -4,24 +4,21 @@ import {
   encodeFrame,
   encodePing,
   encodePong,
-  encodePackedHosts,
   findGgep,
-  freeSlotsField,
   GgepId,
   guidAt,
   HEADER_BYTES,
   HOPS_OFFSET,
   ipv4FromText,
-  NO_IPV4,
   parsePeerAddress,
   pingPurpose,
   randomMessageGuid,
   ScpFlag,
   TTL_OFFSET,
-  vendorVersionField,
   type GgepField,
   type Guid,
   type PeerAddress,
+  type PingPurpose,
 } from '@filbert/gnutella';
 import { randomBytes } from 'node:crypto';
 import { OutClass } from '../link/out-queue.ts';
@@ -40,30 +37,38 @@ const PACKED_HOSTS = 10;
 const MAX_TTL = 4;
 /** TTL of the pings that refill the cache. */
 const REFILL_TTL = 4;
-export const VENDOR_CODE = 'FLBT';
-const VERSION = { major: 0, minor: 1 };
 
 /** Answers a PING out of the facts and the pong cache; it is never relayed (docs/protocol/04 §3). */
 export function handlePing(context: EdgeContext, link: PeerLink, bytes: Buffer, start: number, end: number): void {
-  const ping = decodePing(bytes, start + HEADER_BYTES, end);
-  if (!ping.ok) return dropBad(context, link, 'malformed');
   const hops = bytes[start + HOPS_OFFSET] as number;
   const ttl = bytes[start + TTL_OFFSET] as number;
-  const guid = guidAt(bytes, start);
-  switch (pingPurpose(hops, ttl)) {
+  const purpose = pingPurpose(hops, ttl);
+  // Before anything is made of it: a flood of pings must cost little.
+  if (isThrottled(context, link, purpose)) {
+    context.counters.framesDropped.throttled++;
+    return;
+  }
+  const ping = decodePing(bytes, start + HEADER_BYTES, end);
+  if (!ping.ok) return dropBad(context, link, 'malformed');
+  switch (purpose) {
     case 'alive':
-      sendOwnPong(context, link, guid, 1, OutClass.control);
+      sendOwnPong(context, link, guidAt(bytes, start), 1, OutClass.control);
       return;
     case 'acknowledgement':
       link.alivePingsUnanswered = 0;
       return;
     case 'crawler':
-      return sendNeighbours(context, link, guid);
+      return sendNeighbours(context, link, guidAt(bytes, start));
     case 'refill': {
       const packs = findGgep(ping.value.ggep, GgepId.SUPPORTS_CACHED_PONGS) !== undefined;
-      return answerRefill(context, link, guid, hops, ttl, packs);
+      return answerRefill(context, link, guidAt(bytes, start), hops, ttl, packs);
     }
   }
+}
+
+function isThrottled(context: EdgeContext, link: PeerLink, purpose: PingPurpose): boolean {
+  if (purpose === 'refill') return context.now() < link.acceptPingsAfter;
+  return purpose === 'crawler' && context.now() < link.acceptNeighbourPingsAfter;
 }
 
 /** A PING that keeps the link alive: TTL 1, answered at once by every servent. */
@@ -85,12 +90,7 @@ function answerRefill(
   ttl: number,
   packs: boolean,
 ): void {
-  const now = context.now();
-  if (now < link.acceptPingsAfter) {
-    context.counters.framesDropped.throttled++;
-    return;
-  }
-  link.acceptPingsAfter = now + (link.isUltrapeer ? PING_THROTTLE_MS : LEAF_PING_THROTTLE_MS);
+  link.acceptPingsAfter = context.now() + (link.isUltrapeer ? PING_THROTTLE_MS : LEAF_PING_THROTTLE_MS);
   const replyTtl = Math.min(hops + 1, MAX_TTL);
   if (packs) {
     // One pong with other hosts packed into it, instead of many.
@@ -111,12 +111,7 @@ function answerRefill(
 
 /** One pong an ultrapeer neighbour, for crawlers (docs/protocol/04 §3). */
 function sendNeighbours(context: EdgeContext, link: PeerLink, guid: Guid): void {
-  const now = context.now();
-  if (now < link.acceptNeighbourPingsAfter) {
-    context.counters.framesDropped.throttled++;
-    return;
-  }
-  link.acceptNeighbourPingsAfter = now + NEIGHBOUR_PING_THROTTLE_MS;
+  link.acceptNeighbourPingsAfter = context.now() + NEIGHBOUR_PING_THROTTLE_MS;
   for (const neighbour of context.linkedUltrapeers()) {
     const address = parsePeerAddress(neighbour);
     if (neighbour === link.listenAddress || address === undefined) continue;
@@ -135,24 +130,9 @@ function sendOwnPong(
   kind: OutClass,
   hosts: readonly PeerAddress[] = [],
 ): void {
-  const own = context.ownAddress(link);
-  if (own === undefined) return;
-  const { leaves, ultrapeers } = context.freeSlots();
-  const facts = context.facts();
-  const ggep: GgepField[] = [
-    vendorVersionField(VENDOR_CODE, VERSION.major, VERSION.minor),
-    freeSlotsField({ leafSlots: leaves, ultrapeerSlots: ultrapeers }),
-  ];
-  if (hosts.length > 0) ggep.push({ id: GgepId.IPP, value: encodePackedHosts(hosts) });
-  const fields = {
-    port: own.port,
-    ip: ipv4FromText(own.host) ?? NO_IPV4,
-    files: facts.sharedFiles,
-    kib: facts.sharedKib,
-    isUltrapeer: true,
-    ggep,
-  };
-  link.send(kind, encodePong({ guid, ttl }, fields));
+  const { ownPong } = context;
+  const payload = hosts.length > 0 ? ownPong.payloadWith(link, hosts) : ownPong.payload(link);
+  if (payload !== undefined) link.send(kind, pongFrame(guid, ttl, 0, payload));
 }
 
 function packedHosts(context: EdgeContext, link: PeerLink): PeerAddress[] {

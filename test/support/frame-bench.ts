@@ -218,6 +218,7 @@ export class FrameBench implements LinkHost {
       peer: peerOf(role, options.headers),
       remoteIp: options.remoteIp ?? '127.0.0.1',
       remotePort: near.remotePort ?? 0,
+      isLimited: !this.allowPrivate,
       listenAddress: options.listenAddress ?? '',
       outgoing: options.outgoing ?? false,
       inflateIn,

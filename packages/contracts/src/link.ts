@@ -11,10 +11,16 @@ export const LinkCapability = {
   lastHopTables: 4,
   /** The peer announced the WHAT feature. */
   whatsNew: 8,
+  /** The servent GUID stood in the handshake. */
+  handshakeGuid: 16,
 } as const;
 
 /** `LinkRecord.hops_flow` of a link that never limited it: every query may be sent. */
 export const UNLIMITED_HOPS_FLOW = 255;
+
+/** Links from one address, and from one /24 (IPv6: /64), to the whole node (docs/protocol/12 §4). */
+export const MAX_LINKS_PER_ADDRESS = 2;
+export const MAX_LINKS_PER_NETWORK = 3;
 
 /** A record that says no more than that `link` exists, to be filled in by the caller. */
 export function emptyLinkRecord(link: number): LinkRecord {
@@ -29,5 +35,6 @@ export function emptyLinkRecord(link: number): LinkRecord {
     maxTtl: 0,
     degree: 0,
     table: undefined,
+    remoteHost: '',
   };
 }

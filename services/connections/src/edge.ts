@@ -505,6 +505,7 @@ export class Edge implements LinkHost, DeliverySink {
       peer,
       remoteIp: how.remoteIp,
       remotePort: how.remotePort,
+      isLimited: this.#around.isLimited(how.remoteIp),
       listenAddress: this.#believedAddress(peer, how),
       outgoing: how.outgoing,
       inflateIn,

@@ -23,6 +23,8 @@ export class Link {
   kind: LinkKind = 0;
   address = '';
   guid = '';
+  /** The peer's address where limits per address hold for it, else empty. */
+  remoteHost = '';
   capabilities = 0;
   hopsFlow = UNLIMITED_HOPS_FLOW;
   maxTtl = 0;
@@ -87,10 +89,16 @@ export class LinkTable {
   readonly #claimants = new Set<Link>();
   #nextSerial = 1;
   #filteredWithTable = 0;
-  #onGone: (link: Link) => void;
+  readonly #onGone: (link: Link) => void;
+  readonly #onTold: (link: Link) => void;
 
-  constructor(options: { readonly onGone: (link: Link) => void }) {
+  constructor(options: {
+    readonly onGone: (link: Link) => void;
+    /** A record of the link was applied. */
+    readonly onTold?: (link: Link) => void;
+  }) {
     this.#onGone = options.onGone;
+    this.#onTold = options.onTold ?? (() => undefined);
   }
 
   get size(): number {
@@ -122,6 +130,11 @@ export class LinkTable {
     return this.#byGuid.get(bytes, start);
   }
 
+  /** The direct neighbour that owns the GUID of `link`; undefined where it has none. */
+  ownerOf(link: Link): Link | undefined {
+    return link.guid === '' ? undefined : this.#byGuid.get(Buffer.from(link.guid, 'hex'), 0);
+  }
+
   /** Applies one record of an edge's state stream; records are idempotent. */
   apply(edge: EdgeLinks, record: LinkRecord): void {
     const known = edge.links.get(record.link);
@@ -136,9 +149,11 @@ export class LinkTable {
     link.hopsFlow = record.hopsFlow;
     link.maxTtl = record.maxTtl;
     link.degree = record.degree;
+    link.remoteHost = record.remoteHost;
     this.#changeGuid(link, record.serventGuid);
     if (record.table !== undefined) this.#changeTable(link, record.table);
     this.#updateMerge(link);
+    this.#onTold(link);
   }
 
   remove(link: Link): void {

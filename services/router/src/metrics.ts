@@ -1,5 +1,6 @@
 import type { Durations, Metrics, Sample } from '@filbert/kit';
 import { DROP_REASONS } from './counters.ts';
+import { KICK_REASONS } from './neighbour-limits.ts';
 import { PUSH_PROXY_RESULTS } from './push-proxy.ts';
 import type { Router } from './router.ts';
 import type { RouterShard } from './shard.ts';
@@ -18,6 +19,13 @@ export function declareMetrics(metrics: Metrics, routers: readonly Router[], ing
   metrics.gaugeFrom('query_routes', 'Query GUIDs remembered.', () => sum((shard) => shard.queryRoutes.size));
   metrics.gaugeFrom('push_routes', 'Servent GUIDs remembered.', () => sum((shard) => shard.pushRoutes.size));
   metrics.gaugeFrom('leaf_searches', 'Searches under way for leaves.', () => sum((shard) => shard.searches.active));
+  metrics.counterFrom(
+    'kicks_total',
+    'Links that edges were told to end since they break a rule of the whole node, by rule.',
+    { reason: KICK_REASONS },
+    () =>
+      KICK_REASONS.map((reason) => ({ labels: { reason }, value: sum((shard) => shard.limits?.kicks[reason] ?? 0) })),
+  );
   metrics.gaugeFrom('edges', 'Edges followed, each shard’s counted.', () =>
     routers.reduce((total, router) => total + router.edges, 0),
   );

@@ -17,9 +17,10 @@ import {
   type Learned,
   type MergedTable,
 } from '@filbert/contracts';
-import { Descriptor, FUNCTION_OFFSET } from '@filbert/gnutella';
+import { ByeCode, Descriptor, FUNCTION_OFFSET } from '@filbert/gnutella';
 import type { Bus, Durations, Logger, Subscription } from '@filbert/kit';
 import type { EdgeLinks, Link } from './link-table.ts';
+import type { KickReason } from './neighbour-limits.ts';
 import { PushProxy } from './push-proxy.ts';
 import { RouterShard } from './shard.ts';
 import { StateFollower } from './state-follower.ts';
@@ -36,7 +37,13 @@ const STALL_MS = 1_000;
 const CONTROL_TIMEOUT_MS = 1_000;
 /** Servent GUIDs taught to another shard in one message, and kept for it at most. */
 const MAX_LEARNED = 512;
-/** The shard that publishes the merged table. */
+/** What a peer is told whose link breaks a rule of the whole node, as in a refusal (docs/protocol/01 §5). */
+const KICK_TEXTS: Readonly<Record<KickReason, string>> = {
+  guid: 'Already connected to this GUID',
+  address: 'Too many connections from your network',
+  network: 'Too many connections from your network',
+};
+/** The shard that publishes the merged table, and holds neighbours to the rules of the whole node. */
 const MERGING_SHARD = 0;
 const NOTHING = new Uint8Array(0);
 
@@ -115,6 +122,7 @@ export class Router {
       random: Math.random,
       openEgress: (edge) => this.#bus.openWriter(edgeEgress(edge.edgeId), { epoch: this.#options.epoch }),
       teach: (owner, guid, link) => this.#teach(owner, guid, link),
+      ...(number === MERGING_SHARD && { kick: (link, reason) => this.#kick(link, reason) }),
     });
     const follower = new StateFollower({
       links: shard.links,
@@ -194,6 +202,7 @@ export class Router {
       this.#verdictsAt = now;
       shard.reportVerdicts(follower.edges);
       this.#publishLearned();
+      shard.limits?.tick();
     }
     shard.outbox.flush();
     const settled = now - this.#startedAt >= SETTLE_MS && follower.settled;
@@ -249,6 +258,14 @@ export class Router {
         // The next heartbeat of the edge leads here again.
         this.#options.logger.debug({ edge: edgeId, err: error }, 'the edge did not answer the call for a replay');
       });
+  }
+
+  /** Has the edge end the link; where that gets lost, the rules ask again. */
+  #kick({ edge, number }: Link, reason: KickReason): void {
+    const kick = { link: number, epoch: edge.epoch, byeCode: ByeCode.TOO_MANY_ERRORS, reason: KICK_TEXTS[reason] };
+    this.#bus.request(edgeControl(edge.edgeId), { kick }, { timeoutMs: CONTROL_TIMEOUT_MS }).catch((error: unknown) => {
+      this.#options.logger.debug({ edge: edge.edgeId, err: error }, 'the edge did not answer the call to end a link');
+    });
   }
 
   #teach(owner: number, serventGuid: Uint8Array, link: Link): void {

@@ -18,6 +18,7 @@ import type { GuidTable } from './guid-table.ts';
 import { takeHitQuota } from './hit-quota.ts';
 import { LeafSearches } from './leaf-search.ts';
 import { LinkTable, type EdgeLinks, type Link } from './link-table.ts';
+import { NeighbourLimits, type KickReason } from './neighbour-limits.ts';
 import { Outbox, type EgressWriter } from './outbox.ts';
 import {
   createPushRoutes,
@@ -56,6 +57,8 @@ export interface RouterShardOptions {
   readonly openEgress: (edge: EdgeLinks) => EgressWriter;
   /** A servent GUID of another shard was learned to be behind `link`. */
   readonly teach: (shard: number, serventGuid: Uint8Array, link: Link) => void;
+  /** Given to the one shard that holds neighbours to the rules of the whole node: has an edge end a link. */
+  readonly kick?: (link: Link, reason: KickReason) => void;
 }
 
 /**
@@ -67,6 +70,8 @@ export class RouterShard {
   readonly links: LinkTable;
   readonly outbox: Outbox;
   readonly searches: LeafSearches;
+  /** Undefined where another shard sees to the rules about neighbours. */
+  readonly limits: NeighbourLimits | undefined;
   readonly #options: RouterShardOptions;
   readonly #queries;
   readonly #pushWays;
@@ -86,8 +91,15 @@ export class RouterShard {
     this.links = new LinkTable({
       onGone: (link) => {
         this.searches.cancel(link);
+        this.limits?.gone(link);
       },
+      onTold: (link) => this.limits?.told(link),
     });
+    const { kick } = options;
+    this.limits =
+      kick === undefined
+        ? undefined
+        : new NeighbourLimits({ kick, now: options.now, ownerOf: (link) => this.links.ownerOf(link) });
     this.searches = new LeafSearches({
       links: this.links,
       routes: this.#queries,

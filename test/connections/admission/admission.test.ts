@@ -1,10 +1,6 @@
+import { MAX_LINKS_PER_ADDRESS, MAX_LINKS_PER_NETWORK } from '@filbert/contracts';
 import assert from 'node:assert/strict';
-import {
-  admit,
-  MAX_LINKS_PER_ADDRESS,
-  MAX_LINKS_PER_NETWORK,
-  type AdmissionState,
-} from '../../../services/connections/src/admission/admission.ts';
+import { admit, type AdmissionState } from '../../../services/connections/src/admission/admission.ts';
 import { peerOf } from '../../support/frame-bench.ts';
 
 function state(changes: Partial<AdmissionState> = {}): AdmissionState {

@@ -1,3 +1,4 @@
+import { MAX_LINKS_PER_ADDRESS, MAX_LINKS_PER_NETWORK } from '@filbert/contracts';
 import type { Decision, PeerCapabilities } from '@filbert/gnutella';
 
 /** What admission looks at: plain facts, so that the policy can be tested by itself. */
@@ -18,10 +19,6 @@ export interface AdmissionState {
   readonly evictLeaf: () => boolean;
   readonly evictUltrapeer: () => boolean;
 }
-
-/** Links from one address, and from one /24 (IPv6: /64) (docs/protocol/12 §4). */
-export const MAX_LINKS_PER_ADDRESS = 2;
-export const MAX_LINKS_PER_NETWORK = 3;
 
 /**
  * Whether a peer that asks for a link gets one (docs/protocol/01 §5, for an ultrapeer). Hosts for X-Try-Ultrapeers are

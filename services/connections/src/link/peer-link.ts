@@ -68,6 +68,8 @@ export interface PeerLinkOptions {
   readonly peer: PeerCapabilities;
   readonly remoteIp: string;
   readonly remotePort: number;
+  /** Limits per address and network hold for it. */
+  readonly isLimited: boolean;
   /** Where the peer listens, "ip:port"; empty where unknown. */
   readonly listenAddress: string;
   readonly outgoing: boolean;
@@ -92,6 +94,7 @@ export class PeerLink implements FrameSink, DescribedLink {
   /** Our end of the socket. */
   readonly localIp: string;
   readonly outgoing: boolean;
+  readonly isLimited: boolean;
   readonly connectedAtMs: number;
   readonly queue: OutQueue;
   readonly counters: LinkCounters = {
@@ -164,6 +167,7 @@ export class PeerLink implements FrameSink, DescribedLink {
     this.listenAddress = options.listenAddress;
     this.localIp = options.socket.localAddress ?? '';
     this.outgoing = options.outgoing;
+    this.isLimited = options.isLimited;
     this.connectedAtMs = options.connectedAtMs;
     this.serventGuid = options.peer.guid ?? new Uint8Array(0);
     this.#socket = options.socket;
@@ -302,7 +306,9 @@ export class PeerLink implements FrameSink, DescribedLink {
       (this.peer.extProbes ? LinkCapability.probes : 0) |
       (this.peer.dynamicQuerying ? LinkCapability.dynamicQuery : 0) |
       (this.peer.ultrapeerQueryRouting ? LinkCapability.lastHopTables : 0) |
-      (this.answersWhatsNew ? LinkCapability.whatsNew : 0);
+      (this.answersWhatsNew ? LinkCapability.whatsNew : 0) |
+      (this.peer.guid === undefined ? 0 : LinkCapability.handshakeGuid);
+    record.remoteHost = this.isLimited ? this.remoteIp : '';
     record.hopsFlow = this.hopsFlow;
     record.maxTtl = this.peer.maxTtl;
     record.degree = this.peer.degree;

@@ -19,11 +19,14 @@ const program = new Command('filbert')
   .showSuggestionAfterError()
   .exitOverride();
 
-withNodeOptions(program.command('up').description('Run a node until it is told to stop.')).action(
-  async (flags: object) => {
-    process.exitCode = await up(dashed(flags));
-  },
-);
+withNodeOptions(
+  program
+    .command('up')
+    .description('Run a node until it is told to stop.')
+    .option('--json', 'print what it says as JSON objects, one a line'),
+).action(async (flags: object) => {
+  process.exitCode = await up(dashed(flags));
+});
 withControlOptions(program.command('status').description('What the node is and does.')).action((flags: object) =>
   status(dashed(flags)),
 );

@@ -4,6 +4,7 @@ import { CommandError, ExitCode } from '../exit-codes.ts';
 import { nodeConfig, type NodeConfig } from '../node-config.ts';
 import { runEmbedded } from '../up/embedded.ts';
 import { announcements, completeConfig, handleWarning } from '../up/plan.ts';
+import { print } from '../up/serving.ts';
 import { runProcesses } from '../up/supervisor.ts';
 
 /**
@@ -18,7 +19,8 @@ export function readNodeConfig(flags: FlagValues): NodeConfig {
 
 /** `filbert up`: runs a node until it is told to stop. */
 export async function up(flags: FlagValues): Promise<number> {
-  const config = readNodeConfig(flags);
+  const { json, ...settings } = flags;
+  const config = readNodeConfig(settings);
   const other = runningNode(config.bootstrap.data);
   if (other !== undefined) {
     throw new CommandError(
@@ -26,11 +28,9 @@ export async function up(flags: FlagValues): Promise<number> {
       `a node runs on ${config.bootstrap.data} already (process ${other.pid}, Gnutella on ${other.gnutella}); choose another --data or stop it`,
     );
   }
-  const say = (line: string): void => {
-    process.stdout.write(`${line}\n`);
-  };
-  announcements(config).forEach(say);
+  const form = json === true ? 'json' : 'text';
+  for (const text of announcements(config)) print(form, { event: 'announcement', text }, text);
   const warning = handleWarning(config);
   if (warning !== undefined) process.stderr.write(`warning: ${warning}\n`);
-  return config.up.processes ? runProcesses(config) : runEmbedded(config);
+  return config.up.processes ? runProcesses(config, form) : runEmbedded(config, form);
 }

@@ -20,10 +20,10 @@ import {
   type Telemetry,
 } from '@filbert/kit';
 import type { NodeConfig } from '../node-config.ts';
-import { sayStartFailed, serving, withControlFile } from './serving.ts';
+import { sayStartFailed, serving, withControlFile, type OutputForm } from './serving.ts';
 
 /** Runs all services in this process, on the in-process bus. Resolves with the exit code. */
-export async function runEmbedded(config: NodeConfig): Promise<number> {
+export async function runEmbedded(config: NodeConfig, form: OutputForm): Promise<number> {
   const logger = createLogger({ level: config.up.logLevel, name: 'filbert' });
   const metrics = createMetrics({ service: 'node' });
   const { registry } = metrics;
@@ -112,6 +112,6 @@ export async function runEmbedded(config: NodeConfig): Promise<number> {
       })),
     ],
   });
-  serving(readiness, () => ({ gnutella: gnutella(), admin: admin.address }));
+  serving(readiness, form, () => ({ gnutella: gnutella(), admin: admin.address }));
   return runService({ lifecycle, logger, onStartFailed: sayStartFailed });
 }

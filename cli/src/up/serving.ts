@@ -32,17 +32,26 @@ export function sayStartFailed(error: Error): void {
   process.stderr.write(`filbert: ${error.message}\n`);
 }
 
+/** How `up` prints what it says on stdout: for people, or one JSON object a line. */
+export type OutputForm = 'text' | 'json';
+
+/** Prints one thing that `up` says: the object, or the line for people. */
+export function print(form: OutputForm, said: Readonly<Record<string, string>>, text: string): void {
+  process.stdout.write(`${form === 'json' ? JSON.stringify(said) : text}\n`);
+}
+
 /** Prints the one line that says that the node serves, when it does. */
 export function serving(
   readiness: Readiness,
+  form: OutputForm,
   addresses: () => { readonly gnutella: string; readonly admin: HostPort | undefined },
 ): void {
   const stop = readiness.onChange((ready) => {
     if (!ready) return;
     stop();
-    const { gnutella, admin } = addresses();
-    process.stdout.write(
-      `Filbert serves Gnutella on ${gnutella}; metrics and health on http://${admin === undefined ? '' : formatHostPort(admin)}\n`,
-    );
+    const { gnutella, admin: adminAddress } = addresses();
+    const admin = adminAddress === undefined ? '' : formatHostPort(adminAddress);
+    const text = `Filbert serves Gnutella on ${gnutella}; metrics and health on http://${admin}`;
+    print(form, { event: 'serving', gnutella, admin }, text);
   });
 }

@@ -22,7 +22,7 @@ import { OrphanGuard } from './orphan-guard.ts';
 import { sharedAddress } from './ports.ts';
 import { SERVICE_KINDS, SERVICE_STOP_TIMEOUT_MS, ServiceChild, type ServicePlan } from './service-child.ts';
 import { planServices } from './service-plans.ts';
-import { sayStartFailed, serving, withControlFile } from './serving.ts';
+import { sayStartFailed, serving, withControlFile, type OutputForm } from './serving.ts';
 
 /** What is waited for may take as long as it takes: the longest time of a timer. */
 const FOR_EVER_MS = 2 ** 31 - 1;
@@ -41,7 +41,7 @@ const NATS = 'nats';
  * first one's frames for its own. Nodes that start their own never meet.
  * @throws CommandError with a sentence where the node cannot be started at all
  */
-export async function runProcesses(config: NodeConfig): Promise<number> {
+export async function runProcesses(config: NodeConfig, form: OutputForm): Promise<number> {
   const natsBinary = config.up.nats.length > 0 ? undefined : findNatsServer(process.env['PATH'] ?? '');
   const listen = await sharedAddress(config.connections.listen);
   makeDataFolder(config.bootstrap.data);
@@ -120,7 +120,7 @@ export async function runProcesses(config: NodeConfig): Promise<number> {
       })),
     ],
   });
-  serving(readiness, () => ({ gnutella: formatHostPort(listen), admin: admin.address }));
+  serving(readiness, form, () => ({ gnutella: formatHostPort(listen), admin: admin.address }));
   sayWaiting(readiness);
   // Also after a second signal, which ends this process without waiting.
   process.once('exit', () => {

@@ -7,7 +7,8 @@ export const allowPrivateOption = option({
   env: 'FILBERT_ALLOW_PRIVATE',
   schema: toggle(),
   default: false,
-  description: 'Accept loopback and private addresses as peers; on by itself when the node listens on such an address.',
+  description:
+    'Accept loopback and private addresses as peers; `filbert up` turns it on when the node listens on such an address.',
 });
 
 /** How many shards the GUIDs are divided among. */

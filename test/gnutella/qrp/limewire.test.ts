@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { deflateSync } from 'node:zlib';
-import { hashWord, merge, QrpReceiver, resize, slotOf, SlotSet, tableMatches } from '@filbert/gnutella';
+import { hashWord, merge, QrpReceiver, resize, slotOf, SlotSet, tableForNames, tableMatches } from '@filbert/gnutella';
 import { limeWireKeywords, limeWirePrefixes, limeWireTable, packNibbles } from './limewire-profile.ts';
 import { patchPayload, patchPayloads, resetPayload } from './patch-payloads.ts';
 import { limeWireVectors as lime, vectorsOfKind } from './vectors.ts';
@@ -45,6 +45,56 @@ describe("LimeWire's query routing values", () => {
     for (const { input, expected } of vectorsOfKind<string, string[]>('qrp-prefixes-limewire')) {
       assert.deepEqual(limeWirePrefixes([input]), expected);
     }
+  });
+
+  it('write patches that Filbert takes, plain and deflated, in messages of their size', () => {
+    const form = lime.qrp_patch_encoding;
+    const slots = 2 ** 14;
+    const [there, gone] = [5, 9_000];
+    for (const compressor of [form.compressor_none, form.compressor_deflate]) {
+      const receiver = new QrpReceiver();
+      assert.equal(receiver.receive(resetPayload(slots, form.infinity)).kind, 'reset');
+      const tell = (entries: readonly (readonly [slot: number, value: number])[]): SlotSet => {
+        const values = new Array<number>(slots).fill(0);
+        for (const [slot, value] of entries) values[slot] = value;
+        assert.equal(form.entry_bits, 4);
+        const packed = packNibbles(values);
+        const data = compressor === form.compressor_deflate ? deflateSync(packed) : packed;
+        const size = Math.ceil(data.length / form.max_patch_data_bytes);
+        const events = Array.from({ length: size }, (_, i) => {
+          const part = data.subarray(i * form.max_patch_data_bytes, (i + 1) * form.max_patch_data_bytes);
+          return receiver.receive(patchPayload(i + 1, size, compressor, form.entry_bits, part));
+        });
+        const last = events.at(-1);
+        assert.ok(last?.kind === 'updated', JSON.stringify(last));
+        return last.table;
+      };
+      const { present_from_absent: present, absent_from_present: absent } = form;
+      assert.deepEqual(
+        [
+          ...tell([
+            [there, present],
+            [gone, present],
+          ]).slots(),
+        ],
+        [there, gone],
+      );
+      assert.deepEqual([...tell([[gone, absent]]).slots()], [there]);
+    }
+  });
+
+  it('want all words of a query, or where it names files any of these', () => {
+    const urns = ['urn:sha1:plsthipqgsszts5fjupakuzwugyqypfb', 'urn:sha1:3i42h3s6nnfq2msvx7xzkyayscx5qbyj'];
+    const table = tableForNames(['quiet river.mp3'], [urns[0] as string]);
+    const hashes = (texts: readonly string[]): Uint32Array => Uint32Array.from(texts.map(hashWord));
+    const asked = (words: readonly string[], named: readonly string[]): boolean =>
+      tableMatches(table, hashes(words), words.length, hashes(named), named.length);
+    assert.match(lime.qrt_match_rule.text, /all keywords must be present; if the query has URNs only the URNs/);
+    assert.equal(asked(['quiet', 'river'], []), true);
+    assert.equal(asked(['quiet', 'ocean'], []), false);
+    assert.equal(asked([], urns), true);
+    assert.equal(asked([], [urns[1] as string]), false);
+    assert.equal(asked(['ocean'], urns), true);
   });
 
   it('extend and halve nibbles to the same table', () => {

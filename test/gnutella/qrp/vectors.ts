@@ -52,6 +52,16 @@ interface LimeWireVectors {
     readonly extend: { readonly nibble: string; readonly byte: string }[];
     readonly halve: { readonly entries8: number[]; readonly packed4: string };
   };
+  readonly qrp_patch_encoding: {
+    readonly infinity: number;
+    readonly max_patch_data_bytes: number;
+    readonly entry_bits: number;
+    readonly present_from_absent: number;
+    readonly absent_from_present: number;
+    readonly compressor_none: number;
+    readonly compressor_deflate: number;
+  };
+  readonly qrt_match_rule: { readonly text: string };
   readonly qrp_errors: { readonly case: string; readonly ok: boolean }[];
   readonly qrp_resize: {
     readonly src: number;

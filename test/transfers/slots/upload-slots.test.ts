@@ -7,12 +7,12 @@ import {
   queueingOf,
   ticketOf,
 } from '../../../services/transfers/src/slots/queue-headers.ts';
+import type { Queueing } from '../../../services/transfers/src/slots/queue-place.ts';
 import {
   FAIR_SHARE_MS,
   MAX_QUEUED,
   SLOT_HOLD_MS,
   UploadSlots,
-  type Queueing,
   type SlotAnswer,
 } from '../../../services/transfers/src/slots/upload-slots.ts';
 import { vectorNamed } from '../vectors.ts';

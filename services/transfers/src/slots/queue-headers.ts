@@ -1,5 +1,5 @@
 // X-Queue, X-Queued and Retry-After (docs/protocol/08-push-and-transfers.md §6).
-import type { QueuePlace, Queueing } from './upload-slots.ts';
+import type { QueuePlace, Queueing } from './queue-place.ts';
 
 const MAX_TICKET_CHARS = 64;
 const FIRST_RETRY_S = 30;

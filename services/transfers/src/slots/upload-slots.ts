@@ -1,4 +1,5 @@
 import { parqRetrySeconds } from './queue-headers.ts';
+import type { Queueing, QueuePlace } from './queue-place.ts';
 
 /** Hosts that may wait for a slot; further ones are told to come back later. */
 export const MAX_QUEUED = 1_000;
@@ -14,9 +15,6 @@ const EARLY_SLACK_MS = 2_000;
 const MAX_PASSIVE_RETRY_S = 250;
 const BUSY_RETRY_S = 60;
 
-/** How a client waits: `legacy` X-Queue 0.1 on its connection, `parq` X-Queue 1.0 with a ticket, `none` by Retry-After. */
-export type Queueing = 'none' | 'legacy' | 'parq';
-
 export interface SlotRequest {
   /** Identity of the connection. */
   readonly connection: object;
@@ -27,19 +25,6 @@ export interface SlotRequest {
   readonly queueing: Queueing;
   /** PARQ: the ID that the client was given. */
   readonly ticket: string | undefined;
-}
-
-export interface QueuePlace {
-  readonly queueing: Queueing;
-  /** From 1. */
-  readonly position: number;
-  readonly length: number;
-  readonly limit: number;
-  readonly ticket: string;
-  readonly retryAfterS: number;
-  readonly pollMinS: number;
-  readonly pollMaxS: number;
-  readonly lifetimeS: number;
 }
 
 export type SlotRefusal = 'too-early' | 'host-limit' | 'same-file' | 'queue-full';

@@ -4,9 +4,13 @@ import { runBadInput, type BadInputResult } from './bad-input.ts';
 import { BENCH_USAGE, parseBenchOptions, type BenchOptions } from './options.ts';
 import { runRelay, type RelayResult } from './relay.ts';
 import { formatBadInput, formatMachine, formatRelay, machineFacts } from './report.ts';
+import { missedTargets } from './targets.ts';
 
-/** `npm run bench`: measures a node that it starts itself, on loopback, and prints a table. See bench/README.md. */
-async function main(options: BenchOptions): Promise<void> {
+/**
+ * `npm run bench`: measures a node that it starts itself, on loopback, and prints a table. See bench/README.md.
+ * @returns the exit code
+ */
+async function main(options: BenchOptions): Promise<number> {
   const machine = machineFacts();
   console.log(formatMachine(machine));
   const results: (RelayResult | BadInputResult)[] = [];
@@ -30,6 +34,11 @@ async function main(options: BenchOptions): Promise<void> {
     }
   }
   if (relay.length > 0) console.log(formatRelay(relay));
+  if (!options.check) return 0;
+  const missed = results.flatMap(missedTargets);
+  for (const sentence of missed) console.error(`target missed: ${sentence}`);
+  if (missed.length === 0) console.log('all targets met');
+  return missed.length === 0 ? 0 : 1;
 }
 
 try {
@@ -40,7 +49,7 @@ try {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) {
       process.once(signal, () => void stopAllNodes().finally(() => process.exit(130)));
     }
-    await main(options);
+    process.exitCode = await main(options);
   }
 } catch (error) {
   console.error(error instanceof Error ? error.message : String(error));

@@ -18,6 +18,8 @@ export interface BenchOptions {
   connections: number | undefined;
   routerShards: number | undefined;
   json: string | undefined;
+  /** Compare with the targets and fail where one is missed. */
+  check: boolean;
   /** The script to measure instead of the command line's entry. */
   entry: string | undefined;
 }
@@ -27,10 +29,11 @@ const MAX_LEAVES = 18_000;
 
 /** What `--help` prints. */
 export const BENCH_USAGE = `npm run bench -- [--suite relay|bad-input] [--mode embedded|nats|all] [--leaves N,N]
-  [--seconds S] [--runs N] [--pairs N] [--connections N] [--router-shards N] [--json FILE] [--entry SCRIPT]
+  [--seconds S] [--runs N] [--pairs N] [--connections N] [--router-shards N] [--json FILE] [--check] [--entry SCRIPT]
 
 relay      queries per second, CPU, latency, memory and joins at 300 and 4000 leaves
-bad-input  p99 of well-behaved links while a flood of bad input runs, by p99 without it`;
+bad-input  p99 of well-behaved links while a flood of bad input runs, by p99 without it
+--check    exits with 1 and says which target was missed, where one was`;
 
 /** Reads the arguments. @throws Error with one sentence about the first that is wrong */
 export function parseBenchOptions(args: readonly string[]): BenchOptions | 'help' {
@@ -46,6 +49,7 @@ export function parseBenchOptions(args: readonly string[]): BenchOptions | 'help
       connections: { type: 'string' },
       'router-shards': { type: 'string' },
       json: { type: 'string' },
+      check: { type: 'boolean', default: false },
       entry: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
@@ -65,6 +69,7 @@ export function parseBenchOptions(args: readonly string[]): BenchOptions | 'help
     routerShards:
       values['router-shards'] === undefined ? undefined : number('router-shards', values['router-shards'], 1, 32),
     json: values.json,
+    check: values.check,
     entry: values.entry,
   };
 }

@@ -7,6 +7,7 @@ import { formatBlock, roleHeaders } from '../support/raw-handshake.ts';
 import type { RawPeer } from '../support/raw-peer.ts';
 import { patchPayloads, resetPayload } from '../support/raw-table.ts';
 import { encodeFrame, queryPayload, randomGuid, RAW_DESCRIPTOR } from '../support/raw-wire.ts';
+import { waitFor } from '../support/wait-for.ts';
 import { describeOnBothForms } from './support/forms.ts';
 
 /** How long a bad visitor waits at most for the node to end it. */
@@ -178,37 +179,50 @@ describeOnBothForms('bad input', (net) => {
     }
   });
 
-  it('drops malformed messages and keeps the link, until they are too many', async () => {
+  it('drops malformed messages, counts each by its reason and keeps the link, until they are too many', async function () {
+    this.timeout(60_000);
     const keeper = await net.leaf({ table: { words: ['pomelo'] } });
     const asker = await net.ultrapeer();
     await net.ready(asker, keeper, 'pomelo');
     const { query, pong, hit, push, bye, ping, vendor } = RAW_DESCRIPTOR;
     const pomelo = Buffer.from('pomelo\0');
-    const bad: readonly (readonly [descriptor: number, payload: Buffer, ttl?: number])[] = [
-      [query, Buffer.of(0x88, 0, 0)],
-      [query, Buffer.concat([Buffer.of(0x88, 0), pomelo.subarray(0, 6)])],
-      [query, Buffer.concat([Buffer.of(0x88, 0), Buffer.from('pomelo \xff\xfe', 'latin1'), Buffer.of(0)])],
-      [query, Buffer.concat([Buffer.of(0, 0), pomelo])],
-      [query, Buffer.concat([Buffer.of(0x88, 0), pomelo, Buffer.from('urn:sha1:TOOSHORT')])],
-      [query, Buffer.concat([Buffer.of(0x88, 0), Buffer.from(`pomelo ${'x'.repeat(300)}\0`)])],
-      [pong, Buffer.alloc(13)],
-      [pong, Buffer.alloc(15, 1)],
-      [push, Buffer.alloc(25)],
-      [push, Buffer.alloc(27)],
-      [hit, Buffer.alloc(15)],
-      [hit, Buffer.concat([Buffer.of(255), Buffer.alloc(40, 1)])],
-      [bye, Buffer.alloc(0)],
-      [bye, Buffer.of(1)],
-      [bye, Buffer.of(200, 0, 0), 7],
-      [ping, Buffer.from('not GGEP')],
-      [vendor, Buffer.alloc(7)],
-      [RAW_DESCRIPTOR.qrp, Buffer.of(7, 7, 7)],
-      [0x20, Buffer.alloc(10)],
-      [0x99, randomBytes(100)],
+    const bad: readonly (readonly [dropped: string, descriptor: number, payload: Buffer, ttl?: number])[] = [
+      ['router: malformed', query, Buffer.of(0x88, 0, 0)],
+      ['router: malformed', query, Buffer.concat([Buffer.of(0x88, 0), pomelo.subarray(0, 6)])],
+      [
+        'router: malformed',
+        query,
+        Buffer.concat([Buffer.of(0x88, 0), Buffer.from('pomelo \xff\xfe', 'latin1'), Buffer.of(0)]),
+      ],
+      ['router: malformed', query, Buffer.concat([Buffer.of(0, 0), pomelo])],
+      ['router: malformed', query, Buffer.concat([Buffer.of(0x88, 0), pomelo, Buffer.from('urn:sha1:TOOSHORT')])],
+      // Long, and none the worse for that: no table has the word.
+      ['', query, Buffer.concat([Buffer.of(0x88, 0), Buffer.from(`pomelo ${'x'.repeat(300)}\0`)])],
+      ['edge: malformed', pong, Buffer.alloc(13)],
+      ['edge: malformed', pong, Buffer.alloc(15, 1)],
+      ['edge: malformed', push, Buffer.alloc(25)],
+      ['edge: unusable-address', push, Buffer.alloc(27)],
+      ['router: malformed', hit, Buffer.alloc(15)],
+      ['router: malformed', hit, Buffer.concat([Buffer.of(255), Buffer.alloc(40, 1)])],
+      ['edge: malformed', bye, Buffer.alloc(0)],
+      ['edge: malformed', bye, Buffer.of(1)],
+      ['edge: not-for-us', bye, Buffer.of(200, 0, 0), 7],
+      ['edge: malformed', ping, Buffer.from('not GGEP')],
+      ['edge: malformed', vendor, Buffer.alloc(7)],
+      ['edge: malformed', RAW_DESCRIPTOR.qrp, Buffer.of(7, 7, 7)],
+      ['edge: unknown-function', 0x20, Buffer.alloc(10)],
+      ['edge: unknown-function', 0x99, randomBytes(100)],
     ];
-    for (const [descriptor, payload, ttl = 1] of bad) {
+    const expected = await drops();
+    for (const [index, [dropped, descriptor, payload, ttl = 1]] of bad.entries()) {
       const frame = asker.sendFrame(descriptor, payload, { ttl });
       if (descriptor === query) await net.absent(keeper, frame, { source: asker, words: 'pomelo' });
+      if (dropped !== '') expected.set(dropped, (expected.get(dropped) ?? 0) + 1);
+      const counted = async (): Promise<boolean> => {
+        const now = await drops();
+        return [...expected].every(([reason, count]) => now.get(reason) === count);
+      };
+      await waitFor(`message ${index} of these to be counted as "${dropped}" and as nothing else`, counted);
     }
     await asker.pingBarrier();
     assert.ok(!asker.destroyed, asker.bye?.text ?? '');
@@ -244,6 +258,7 @@ describeOnBothForms('bad input', (net) => {
       assert.ok(peer.accepted);
       peer.send(bytes);
       await peer.waitClosed();
+      assert.equal(peer.bye?.code, 400, `${bytes.length} bytes`);
     }
     await net.linked(0);
   });
@@ -267,6 +282,17 @@ describeOnBothForms('bad input', (net) => {
     assert.deepEqual(processesOf(), before, 'no process ended');
     await net.linked(2);
   });
+
+  /** Frames dropped so far, by the service that dropped them and the reason, over all of its processes. */
+  async function drops(): Promise<Map<string, number>> {
+    const sums = new Map<string, number>();
+    const line = /^filbert_(connections_frames|router)_dropped_total\{reason="([a-z-]+)"[^}]*\} (\d+)$/gm;
+    for (const [, service = '', reason = '', value] of (await net.node.metrics()).matchAll(line)) {
+      const key = `${service === 'router' ? 'router' : 'edge'}: ${reason}`;
+      sums.set(key, (sums.get(key) ?? 0) + Number(value));
+    }
+    return sums;
+  }
 
   async function roundTrip(asker: RawPeer, keeper: RawPeer): Promise<number> {
     const startMs = performance.now();

@@ -87,7 +87,7 @@ const LIMEWIRE_RUN_BY: Readonly<Record<string, string>> = {
 /** Subjects of vectors-limewire.json that no test runs yet, and what they wait for. */
 const LIMEWIRE_LATER: Readonly<Record<string, string>> = {
   dynamic_query: 'dynamic querying: a controlled search stands in for it (rows 52 to 59)',
-  push_proxy_http: 'push proxies over HTTP (row 145)',
+  push_proxy_http: 'push proxies over HTTP (row 139)',
   hgep_partial_ranges: 'partial files',
   tiger: 'Tiger trees',
   ip_list: 'lists of addresses that are blocked (row 180)',

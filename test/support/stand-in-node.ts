@@ -7,7 +7,8 @@ import { StandInUltrapeer } from './stand-in-ultrapeer.ts';
 
 /**
  * A program with the flags of `filbert up` around the stand-in ultrapeer, for the tests of what starts nodes. In its
- * environment: STAND_IN_FAIL ends it at once, STAND_IN_STUBBORN makes it ignore SIGTERM.
+ * environment: STAND_IN_FAIL ends it at once, STAND_IN_STUBBORN makes it ignore SIGTERM, STAND_IN_LOSES is the number n of
+ * which it loses each n-th delivery.
  */
 
 const { values } = parseArgs({
@@ -27,7 +28,9 @@ if (process.env.STAND_IN_FAIL !== undefined) {
   process.exit(3);
 }
 
-const ultrapeer = await StandInUltrapeer.start({}, ...address(values.listen));
+const { STAND_IN_LOSES: loses } = process.env;
+const faults = loses === undefined ? {} : { dropEvery: Number(loses) };
+const ultrapeer = await StandInUltrapeer.start(faults, ...address(values.listen));
 const [adminHost, adminPort] = address(values.admin);
 const admin = createServer((request, response) => {
   response.end(request.url === '/metrics' ? 'nodejs_eventloop_lag_max_seconds 0.004\n' : 'ok\n');

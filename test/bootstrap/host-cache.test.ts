@@ -185,6 +185,18 @@ describe('bootstrap host cache', () => {
       assert.deepEqual(lease(cache), [configured, proven, seed, peer, older, failed]);
     });
 
+    it('hands out a second one of a network only where no other network is left', () => {
+      const cache = cacheOf();
+      const crowd = ['5.6.7.1:6346', '5.6.7.2:6346', '5.6.7.3:6346'];
+      cache.add('9.9.9.9:6346', 'peer', true);
+      clock.advance(1);
+      for (const host of crowd) cache.add(host, 'peer', true);
+      const [first, ...others] = lease(cache, 3);
+      assert.ok(first !== undefined && crowd.includes(first), 'the one seen last');
+      assert.equal(others[0], '9.9.9.9:6346');
+      assert.ok(others[1] !== undefined && crowd.includes(others[1]) && others[1] !== first);
+    });
+
     it('hands out at most two of one network at once, but all that are configured', () => {
       const cache = cacheOf();
       for (let i = 1; i <= 5; i++) {

@@ -8,6 +8,7 @@ import {
 } from '../../services/router/src/hit-quota.ts';
 import type { Link } from '../../services/router/src/link-table.ts';
 import { QUERY_ROUTE_MS, QueryColumn } from '../../services/router/src/routes.ts';
+import { limewireVectors } from '../gnutella/vectors.ts';
 import { guid, hit, names, query, ShardWorld } from './shard-world.ts';
 
 /** Hits of about this size are sent until one is refused. */
@@ -42,6 +43,19 @@ describe('RouterShard: how much comes back for one query', () => {
     }
     return bytes;
   }
+
+  it("router: the bytes are those of LimeWire's rule, the records are gtk-gnutella's (reply_flow_control)", () => {
+    const rule = limewireVectors['reply_flow_control'] as {
+      readonly drop_if_results_routed_over: number;
+      readonly max_bytes: Readonly<Record<'ttl>2' | 'ttl==2' | 'ttl==1', number>>;
+    };
+    assert.deepEqual(
+      [MAX_BYTES_FAR, MAX_BYTES_TWO_HOPS, MAX_BYTES_LAST_HOP],
+      [rule.max_bytes['ttl>2'], rule.max_bytes['ttl==2'], rule.max_bytes['ttl==1']],
+    );
+    // A deliberate difference: docs/protocol-support.md, row 30.
+    assert.ok(MAX_RECORDS_PER_QUERY > rule.drop_if_results_routed_over);
+  });
 
   it('router: hits are taken below 50, 100 and 200 KiB, by the TTL with which they go on (conformance 30)', () => {
     for (const [ttlIn, limit] of [

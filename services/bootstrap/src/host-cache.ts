@@ -170,22 +170,26 @@ export class HostCache {
       }
     }
     ready.sort((a, b) => rank(a) - rank(b) || b.lastSeenMs - a.lastSeenMs);
-    const chosen: string[] = [];
+    const chosen = new Set<Host>();
     const perNetwork = new Map<string, number>();
-    for (const host of ready) {
-      if (chosen.length >= wanted) break;
-      const network = this.#networkOf(host);
-      if (network !== undefined) {
-        const used = perNetwork.get(network) ?? 0;
-        if (used >= MAX_PER_NETWORK) continue;
-        perNetwork.set(network, used + 1);
+    // A second host of a network only once no other network is left (conformance row 116).
+    for (let most = 1; most <= MAX_PER_NETWORK; most++) {
+      for (const host of ready) {
+        if (chosen.size >= wanted) break;
+        if (chosen.has(host)) continue;
+        const network = this.#networkOf(host);
+        if (network !== undefined) {
+          const used = perNetwork.get(network) ?? 0;
+          if (used >= most) continue;
+          perNetwork.set(network, used + 1);
+        }
+        host.lastTriedMs = now;
+        host.restUntilMs = now + (host.source === 'configured' ? CONFIGURED_REST_MS * 5 : LEASE_MS);
+        this.#changed.add(host.address);
+        chosen.add(host);
       }
-      host.lastTriedMs = now;
-      host.restUntilMs = now + (host.source === 'configured' ? CONFIGURED_REST_MS * 5 : LEASE_MS);
-      this.#changed.add(host.address);
-      chosen.push(host.address);
     }
-    return chosen;
+    return [...chosen].map(({ address }) => address);
   }
 
   /** Hosts that were linked to lately, the latest first. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
+import { parse } from 'yaml';
 import { compose, ROOT } from './support/manifests.ts';
 import { environmentProblems, SERVICES } from './support/services.ts';
 import { serviceEnvironment, SERVICE_NAMES } from '../../scripts/containers/service-environment.ts';
@@ -64,6 +65,24 @@ describe('compose: docker-compose.yml', () => {
         if (target === '/share' || (target === '/control' && name !== 'bootstrap')) assert.equal(mode, 'ro', name);
       }
     }
+  });
+});
+
+describe('compose: docker-compose.admin.yml', () => {
+  it('publishes the admin port of every service on loopback, of transfers a port that Docker chooses', () => {
+    const { services } = parse(readFileSync(`${ROOT}docker-compose.admin.yml`, 'utf8')) as {
+      services: Record<string, { ports: string[] }>;
+    };
+    assert.deepEqual(Object.keys(services).sort(), [...SERVICES].sort());
+    const published = Object.entries(services).map(([name, { ports }]) => {
+      const [port = '', ...others] = ports.map(withDefaults);
+      assert.deepEqual(others, [], name);
+      const match = /^127\.0\.0\.1:(\d*):9346$/.exec(port);
+      assert.ok(match, `${name}: ${port}`);
+      assert.equal(match[1] === '', name === 'transfers', `${name}: ${port}`);
+      return match[1];
+    });
+    assert.equal(new Set(published).size, published.length, 'no port twice');
   });
 });
 

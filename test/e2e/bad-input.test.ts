@@ -6,7 +6,7 @@ import { Flood } from '../../bench/load/flood.ts';
 import { formatBlock, roleHeaders } from '../support/raw-handshake.ts';
 import type { RawPeer } from '../support/raw-peer.ts';
 import { patchPayloads, resetPayload } from '../support/raw-table.ts';
-import { encodeFrame, queryPayload, randomGuid, RAW_DESCRIPTOR } from '../support/raw-wire.ts';
+import { encodeFrame, queryPayload, randomGuid, RAW_DESCRIPTOR, shortTokens } from '../support/raw-wire.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { describeOnBothForms } from './support/forms.ts';
 
@@ -297,7 +297,7 @@ describeOnBothForms('bad input', (net) => {
 
   async function roundTrip(asker: RawPeer, keeper: RawPeer): Promise<number> {
     const startMs = performance.now();
-    await keeper.nextOf('query', asker.sendQuery({ text: 'satsuma' }).guid);
+    await keeper.nextOf('query', asker.sendQuery({ text: `satsuma ${shortTokens()}` }).guid);
     return performance.now() - startMs;
   }
 

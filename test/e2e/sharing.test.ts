@@ -139,7 +139,7 @@ for (const { form, how, host, args, from } of CASES) {
     });
 
     it('is fetched by PUSH byte for byte where the sharer cannot be connected to', async () => {
-      const { servent, index } = await find('quiet river');
+      const { servent, index } = await find('recording quiet');
       const source = { address: '', serventGuid: servent, index, firewalled: true };
       assert.ok((await fetchFrom(source, 'pushed.bin')).equals(content));
     });

@@ -169,11 +169,19 @@ describe('connections edge', () => {
         [link.number, LinkKind.LINK_KIND_ULTRAPEER, '127.0.0.1:7777', guid],
       );
       assert.deepEqual([record.degree, record.maxTtl, record.hopsFlow], [20, 3, 255]);
-      const { probes, dynamicQuery, lastHopTables } = LinkCapability;
-      assert.equal(record.capabilities, probes | dynamicQuery | lastHopTables);
+      const { probes, dynamicQuery, lastHopTables, handshakeGuid } = LinkCapability;
+      assert.equal(record.capabilities, probes | dynamicQuery | lastHopTables | handshakeGuid);
+      assert.equal(record.remoteHost, '', 'an exempt address is not told');
       await peer.close();
       const gone = await waitFor('the end', () => harness.state.flatMap(({ records }) => records).find((r) => r.gone));
       assert.equal(gone.link, link.number);
+    });
+
+    it('tells the address of a peer for which limits per address hold', async () => {
+      await start({ isExempt: () => false });
+      await harness.join();
+      const [record] = (await waitFor('the record', () => harness.state[0])).records;
+      assert.equal(record?.remoteHost, '127.0.0.1');
     });
 
     it('tells of tables, and repeats all of it when it is asked to', async () => {

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
 import { bootstrapV1, connectionsV1, routerV1 } from '@filbert/contracts';
 import { callStream, callUnary, createRpcClient, parseHostPort } from '@filbert/kit';
 import { killChild, NodeProcess, stopAllNodes } from '../support/node-process.ts';
@@ -98,6 +100,18 @@ describe('filbert up --processes: a running node', function () {
       RECOVERY_TIMEOUT_MS,
     );
   }
+
+  it('fills the compile cache in a process of its own: no service stands still for it', async () => {
+    const cache = path.join(node.dataDir, 'compile-cache');
+    const warm = path.join(cache, 'warm');
+    await waitFor('the cache', () => existsSync(warm), RECOVERY_TIMEOUT_MS);
+    assert.equal(readFileSync(warm, 'utf8'), `${process.version}\n`);
+    assert.ok(readdirSync(cache, { recursive: true }).length > 100);
+    const [router] = node.childrenLike('services/router');
+    assert.ok(router);
+    const environment = readFileSync(`/proc/${router.pid}/environ`, 'utf8');
+    assert.ok(!environment.includes('NODE_COMPILE_CACHE='), 'a service that was started before it writes nothing');
+  });
 
   it('gives each of two connections processes peers, and lists the links of both', async () => {
     assert.deepEqual(leaves.map(({ edgeId }) => edgeId).sort(), ['edge-0', 'edge-1']);

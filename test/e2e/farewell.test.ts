@@ -13,6 +13,8 @@ const FORMS = [
 ] as const;
 /** Enough to inflate for longer than a connection takes to close, and within what may wait for one ultrapeer. */
 const HITS = 100;
+/** The hits are spread over so many queries: of one, fewer bytes are routed than all of them have. */
+const QUERIES = 4;
 const HIT_PADDING = Buffer.alloc(2_000);
 
 describe('e2e: how links end', () => {
@@ -38,10 +40,10 @@ describe('e2e: how links end', () => {
         leaf.sendTable({ words: ['parsley'] });
         await leaf.pingBarrier();
         const asker = await RawPeer.connect({ ...node.gnutella, role: 'ultrapeer' });
-        const { guid } = asker.sendQuery({ text: 'parsley', ttl: 3 });
-        await leaf.nextOf('query', guid);
-        await answerAndLeave(node, guid, deflate);
-        for (let i = 0; i < HITS; i++) await asker.nextOf('hit', guid);
+        const guids = Array.from({ length: QUERIES }, () => asker.sendQuery({ text: 'parsley', ttl: 3 }).guid);
+        for (const guid of guids) await leaf.nextOf('query', guid);
+        await answerAndLeave(node, guids, deflate);
+        for (let i = 0; i < HITS; i++) await asker.nextOf('hit', guids[i % QUERIES] ?? '');
       } finally {
         await node.stop();
       }
@@ -50,7 +52,7 @@ describe('e2e: how links end', () => {
 });
 
 /** Joins as an ultrapeer and, once the node answers its PING, sends hits, a BYE and the end of the connection at once. */
-async function answerAndLeave(node: NodeProcess, guid: string, deflate: boolean): Promise<void> {
+async function answerAndLeave(node: NodeProcess, guids: readonly string[], deflate: boolean): Promise<void> {
   const socket = connect(node.gnutella);
   const received = async (enough: (bytes: Buffer) => boolean): Promise<void> => {
     const chunks: Buffer[] = [];
@@ -79,9 +81,9 @@ async function answerAndLeave(node: NodeProcess, guid: string, deflate: boolean)
   );
   await received((bytes) => bytes.includes(Buffer.from(question, 'hex')));
   const records = [{ index: 1, size: 9, name: 'parsley.txt' }];
-  const hits = Array.from({ length: HITS }, () => {
+  const hits = Array.from({ length: HITS }, (_, i) => {
     const payload = hitPayload({ serventGuid: randomGuid(), records, privateArea: HIT_PADDING });
-    return encodeFrame({ guid, descriptor: hit, ttl: 3, hops: 0, payload });
+    return encodeFrame({ guid: guids[i % QUERIES] ?? '', descriptor: hit, ttl: 3, hops: 0, payload });
   });
   const farewell = { guid: randomGuid(), descriptor: bye, ttl: 1, hops: 0, payload: byePayload(200, 'Gone') };
   socket.end(await packed(...hits, encodeFrame(farewell)));

@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bootstrapConfig } from '@filbert/bootstrap';
 import { connectionsConfig } from '@filbert/connections';
@@ -27,6 +26,8 @@ export interface PlanOptions {
   readonly listen: HostPort;
   /** What control calls to the services must carry. */
   readonly controlToken: string;
+  /** Where a service that is started now finds what was compiled before; empty while there is nothing. */
+  readonly cacheEnv: () => Readonly<Record<string, string>>;
   /** The supervisor's environment: the services get it without Filbert's own variables. */
   readonly env: Readonly<Record<string, string | undefined>>;
 }
@@ -41,7 +42,7 @@ export interface ServicePlans {
 }
 
 /** Decides which processes make up the node, and what each is told: its own settings and no others. */
-export function planServices({ config, nats, listen, controlToken, env }: PlanOptions): ServicePlans {
+export function planServices({ config, nats, listen, controlToken, cacheEnv, env }: PlanOptions): ServicePlans {
   const { up, bootstrap, connections, searchIndex, transfers } = config;
   const process = (): ProcessConfig => ({
     nats: [...nats()],
@@ -57,9 +58,7 @@ export function planServices({ config, nats, listen, controlToken, env }: PlanOp
   for (const [name, value] of Object.entries(env)) {
     if (value !== undefined && !name.startsWith(ENV_PREFIX)) inherited[name] = value;
   }
-  // Halves the time until a process that died works again. In the data folder, which others cannot write to: what lies
-  // there is run.
-  inherited['NODE_COMPILE_CACHE'] ??= join(bootstrap.data, 'compile-cache');
+  const environment = (): Record<string, string> => ({ ...cacheEnv(), ...inherited });
 
   const bootstrapDefinition = mergeConfigs({ process: processConfig, service: bootstrapConfig });
   const routerDefinition = mergeConfigs({ process: processConfig, service: routerConfig });
@@ -74,7 +73,7 @@ export function planServices({ config, nats, listen, controlToken, env }: PlanOp
       kind: 'bootstrap',
       entry: fileURLToPath(import.meta.resolve('@filbert/bootstrap/main')),
       env: () => ({
-        ...inherited,
+        ...environment(),
         ...configEnvironment(bootstrapDefinition, { process: process(), service: bootstrap }),
       }),
     },
@@ -82,14 +81,17 @@ export function planServices({ config, nats, listen, controlToken, env }: PlanOp
       name: `router-${shard}`,
       kind: 'router',
       entry: fileURLToPath(import.meta.resolve('@filbert/router/main')),
-      env: () => ({ ...inherited, ...configEnvironment(routerDefinition, { process: process(), service: { shard } }) }),
+      env: () => ({
+        ...environment(),
+        ...configEnvironment(routerDefinition, { process: process(), service: { shard } }),
+      }),
     })),
     searchIndex: {
       name: 'search-index',
       kind: 'search-index',
       entry: fileURLToPath(import.meta.resolve('@filbert/search-index/main')),
       env: () => ({
-        ...inherited,
+        ...environment(),
         ...configEnvironment(searchIndexDefinition, { process: process(), service: searchIndex }),
       }),
     },
@@ -100,7 +102,7 @@ export function planServices({ config, nats, listen, controlToken, env }: PlanOp
         kind: 'transfers',
         entry: fileURLToPath(import.meta.resolve('@filbert/transfers/main')),
         env: () => ({
-          ...inherited,
+          ...environment(),
           ...configEnvironment(transfersDefinition, {
             process: process(),
             service: {
@@ -121,7 +123,7 @@ export function planServices({ config, nats, listen, controlToken, env }: PlanOp
         kind: 'connections',
         entry: fileURLToPath(import.meta.resolve('@filbert/connections/main')),
         env: () => ({
-          ...inherited,
+          ...environment(),
           ...configEnvironment(connectionsDefinition, {
             process: process(),
             service: { ...connections, listen, edgeId },

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
 import {
   collectProcessMetrics,
   createAdminServer,
@@ -15,6 +16,7 @@ import {
   type Readiness,
 } from '@filbert/kit';
 import type { NodeConfig } from '../node-config.ts';
+import { CompileCache } from './compile-cache.ts';
 import { fanOutControl } from './control-fan-out.ts';
 import { gatheredMetrics } from './gathered-metrics.ts';
 import { findNatsServer, givenNats, OwnNats, type NatsSource } from './nats-source.ts';
@@ -57,7 +59,15 @@ export async function runProcesses(config: NodeConfig, form: OutputForm): Promis
 
   // The services' own ports answer the supervisor only, whatever token the node's control address asks for.
   const controlToken = randomBytes(24).toString('hex');
-  const plans = planServices({ config, nats: () => nats.servers, listen, controlToken, env: process.env });
+  const cache = new CompileCache(join(config.bootstrap.data, 'compile-cache'), guard, logger);
+  const plans = planServices({
+    config,
+    nats: () => nats.servers,
+    listen,
+    controlToken,
+    cacheEnv: () => cache.env,
+    env: process.env,
+  });
   const makeChild = (plan: ServicePlan): ServiceChild => {
     readiness.set(plan.name, false);
     const onReady = (ready: boolean): void => readiness.set(plan.name, ready);
@@ -113,6 +123,7 @@ export async function runProcesses(config: NodeConfig, form: OutputForm): Promis
       services('services', [...routers, searchIndex, ...transfers]),
       services('connections', connections),
       { name: 'control', start: async () => void (await control.start()), stop: () => control.stop() },
+      { name: 'compile cache', start: () => cache.warm(), stop: () => cache.stop() },
       withControlFile(config, () => ({
         control: control.address,
         admin: admin.address,

@@ -362,6 +362,8 @@ export class Edge implements LinkHost, DeliverySink {
     this.#reporter.forget(link);
     this.halfPatches.finished(link);
     this.queryFilter.forget(link);
+    // Else the link's last words would find it gone.
+    this.#ingress?.flush();
     this.#state.gone(link.number);
     this.counters.linksClosed++;
     const { closedLinks } = this.counters;

@@ -83,6 +83,20 @@ describe('connections ingress', () => {
     );
   });
 
+  it('lets frames out before a record that follows them, when told to', async () => {
+    open(1);
+    add(query(10));
+    ingress.flush();
+    state.gone(9);
+    state.flush();
+    await turns();
+    assert.deepEqual(
+      events.map(({ records }) => records ?? 'frames'),
+      ['frames', 1],
+    );
+    assert.equal(batches().length, 1, 'and nothing is sent twice');
+  });
+
   it('does not wait for the end of the turn once a batch holds 64 KiB', async () => {
     open(1);
     for (let bytes = 0; bytes < 3 * BATCH_TARGET_BYTES; bytes += 1023) add(query(1000));

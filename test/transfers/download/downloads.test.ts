@@ -40,6 +40,7 @@ describe('transfers: downloads', () => {
     assert.deepEqual(partFiles(fetching), []);
     assert.equal(serving.transfers.counters.uploadedBytes, content.length);
     assert.equal(fetching.transfers.counters.downloadsCompleted, 1);
+    assert.equal(download.bytesPerSecond, 0, 'no rate is left over');
     const { requestTook, uploadFirstByte } = serving.transfers.counters;
     await waitFor('the last request to end', () => requestTook.file.count === uploadFirstByte.count);
     assert.ok(uploadFirstByte.count > 0);

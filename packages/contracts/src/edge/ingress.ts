@@ -30,9 +30,9 @@ export class Ingress {
   readonly #edgeId: string;
   readonly #epoch: number;
   #scheduled = false;
-  readonly #flush = (): void => {
+  readonly #onTurnEnd = (): void => {
     this.#scheduled = false;
-    for (const shard of this.#shards) this.#send(shard);
+    this.flush();
   };
 
   constructor(options: {
@@ -73,7 +73,7 @@ export class Ingress {
     if (shard.builder.bytes >= BATCH_TARGET_BYTES) this.#send(shard);
     else if (!this.#scheduled) {
       this.#scheduled = true;
-      setImmediate(this.#flush);
+      setImmediate(this.#onTurnEnd);
     }
     return true;
   }
@@ -85,8 +85,13 @@ export class Ingress {
     return most;
   }
 
+  /** Sends what is batched now, without waiting for the end of the turn: a record behind it must not overtake it. */
+  flush(): void {
+    for (const shard of this.#shards) this.#send(shard);
+  }
+
   close(): void {
-    this.#flush();
+    this.flush();
     for (const shard of this.#shards) shard.writer.close();
   }
 

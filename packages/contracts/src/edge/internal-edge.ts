@@ -117,6 +117,8 @@ export class InternalEdge implements DeliverySink {
       send: (frame, number, trace) => this.#ingress?.add(Buffer.from(frame), 0, frame.length, number, trace),
       close: (number) => {
         this.#links.delete(number);
+        // Else what the link said last would find it gone.
+        this.#ingress?.flush();
         this.#state.gone(number);
       },
     });

@@ -1,4 +1,3 @@
-import { flushCompileCache } from 'node:module';
 import { createAdminServer } from '../admin/admin-server.ts';
 import type { Bus } from '../bus/bus.ts';
 import { connectNatsBus } from '../bus/nats-bus.ts';
@@ -20,8 +19,6 @@ import { processConfig } from './process-config.ts';
 export const EXIT_CONFIG = 78;
 /** A bus may be waited for as long as it takes: the longest time that a timer takes. */
 const FOR_EVER_MS = 2 ** 31 - 1;
-/** Once the service does its work, this long passes before what was compiled is written to the cache, in ms. */
-const COMPILE_CACHE_DELAY_MS = 1_000;
 
 /** What a service is given. */
 export interface ServiceDependencies {
@@ -167,8 +164,6 @@ export async function runServiceProcess<V>(options: ServiceProcessOptions<V>): P
       const addresses = { admin: formatHostPort(admin.address), control: formatHostPort(rpc.address) };
       logger.info(addresses, `${options.name} serves`);
       report({ kind: 'ready', ...addresses });
-      // Does nothing unless NODE_COMPILE_CACHE is set; waits, for a process that was restarted has work to catch up with.
-      setTimeout(flushCompileCache, COMPILE_CACHE_DELAY_MS).unref();
     }
   });
   return runService({

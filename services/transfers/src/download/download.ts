@@ -590,6 +590,8 @@ export class Download implements SessionDownload {
     if (state === this.#state && reason === this.#reason) return;
     this.#state = state;
     this.#reason = reason;
+    // Nothing moves any more, or not yet: no rate is left over from before.
+    if (state !== 'running') this.bytesPerSecond = 0;
     this.version++;
   }
 

@@ -49,9 +49,20 @@ describe('bootstrap votes on the own address', () => {
 
   it('are counted for each kind of address, IPv4 first', () => {
     for (let i = 0; i < 5; i++) votes.add(`[2a00:1:2:${i}::1]`, '2a00:9::9');
+    assert.equal(votes.winner(), undefined, 'a /48 is one customer');
+    for (let i = 0; i < 3; i++) votes.add(`[2a00:1:${i}::1]`, '2a00:9::9');
     assert.equal(votes.winner(), '2a00:9::9');
     for (let i = 0; i < 3; i++) votes.add(`5.6.${i}.1`, '9.9.9.9');
     assert.equal(votes.winner(), '9.9.9.9');
+  });
+
+  it('are no word of IPv6 peers on an IPv4 address, and many of them push out no vote of another kind', () => {
+    for (let i = 0; i < 5; i++) votes.add(`5.6.${i}.1`, '9.9.9.9');
+    for (let i = 0; i < 2 * MAX_VOTERS; i++) votes.add(`[2a00:1:${i.toString(16)}::1]`, '8.8.8.8');
+    assert.deepEqual([votes.winner(), votes.size], ['9.9.9.9', 5]);
+    for (let i = 0; i < 2 * MAX_VOTERS; i++) votes.add(`[2a00:1:${i.toString(16)}::1]`, '2a00:9::9');
+    for (let i = 0; i < 5; i++) votes.add(`6.6.${i}.1`, '2a00:9::9');
+    assert.deepEqual([votes.winner(), votes.size], ['9.9.9.9', 5 + MAX_VOTERS]);
   });
 
   it('are forgotten after a day, and when there are too many', () => {

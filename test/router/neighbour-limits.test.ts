@@ -53,6 +53,21 @@ describe('NeighbourLimits', () => {
     assert.deepEqual([kicked.length, limits.kicks.guid], [2, 2]);
   });
 
+  it('router: what is told again of a link does not make it answer for those that came after it', () => {
+    const old = join({ remoteHost: '5.6.7.5' });
+    join({ remoteHost: '5.6.7.9' });
+    join({ remoteHost: '5.6.7.9' });
+    const third = join({ remoteHost: '5.6.7.9' }, 1);
+    now += 2_000;
+    links.apply(edges[0], recordOf(old.number, { remoteHost: '5.6.7.5', hopsFlow: 3 }));
+    now += 2_000;
+    const fourth = join({ remoteHost: '5.6.7.9' }, 1);
+    for (let i = 0; i < 3 * KICK_AFTER_MS; i += 1_000) pass(1_000);
+    const ended = new Set(kicked.map(([link]) => link));
+    assert.deepEqual(ended, new Set([third, fourth]));
+    assert.ok(old.alive);
+  });
+
   it('router: a neighbour that came back by another edge keeps its link when the old one is dropped', () => {
     join(PROVEN);
     const again = join(PROVEN, 1);

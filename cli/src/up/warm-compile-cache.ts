@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { CACHE_IS_WARM } from './compile-cache.ts';
 
 const [folder = ''] = process.argv.slice(2);
-setPriority(constants.priority.PRIORITY_LOW);
+setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
 await Promise.all([
   import('@filbert/bootstrap'),
   import('@filbert/router'),

@@ -1,11 +1,13 @@
-import { canonicalHost, isUsablePeerAddress, networkOf } from '@filbert/gnutella';
+import { canonicalHost, ipv6FromText, isUsablePeerAddress, networkOf } from '@filbert/gnutella';
 
-/** Networks (/24, IPv6: /64) that must agree before what peers say of our address is believed (docs/protocol/12 §10). */
+/** Networks (/24, IPv6: /48) that must agree before what peers say of our address is believed (docs/protocol/12 §10). */
 export const MIN_VOTES = 3;
-/** Networks whose last word is kept; the one that spoke longest ago is forgotten first. */
+/** Networks whose last word is kept, of each kind of address; the one that spoke longest ago is forgotten first. */
 export const MAX_VOTERS = 64;
 /** A word counts for this long. */
 export const VOTE_LIFETIME_MS = 24 * 3_600_000;
+/** What an ordinary customer gets of IPv6, in bytes: 65,536 networks that must not have a vote each. */
+const IPV6_VOTER_BYTES = 6;
 /** To judge an address apart from its port. */
 const ANY_PORT = 6346;
 
@@ -15,17 +17,23 @@ export interface AddressVotesOptions {
   readonly now: () => number;
 }
 
-/** What peers say that they see us as (Remote-IP, docs/protocol/01 §4): one vote a network, so that none decides alone. */
+type Votes = Map<string, { readonly host: string; readonly at: number }>;
+
+/**
+ * What peers say that they see us as (Remote-IP, docs/protocol/01 §4): one vote a network, so that none decides alone. A peer
+ * sees an address of the kind that it has itself; IPv4 and IPv6 are voted on apart, and neither crowds the other out.
+ */
 export class AddressVotes {
   readonly #options: AddressVotesOptions;
-  readonly #votes = new Map<string, { readonly host: string; readonly at: number }>();
+  readonly #ipv4: Votes = new Map();
+  readonly #ipv6: Votes = new Map();
 
   constructor(options: AddressVotesOptions) {
     this.#options = options;
   }
 
   get size(): number {
-    return this.#votes.size;
+    return this.#ipv4.size + this.#ipv6.size;
   }
 
   /** Takes the word of the peer at `voter` that we are seen as `address`, both numeric; anything else is passed over. */
@@ -34,34 +42,40 @@ export class AddressVotes {
     const host = canonicalHost(address);
     if (from === undefined || host === undefined) return;
     if (!this.#isUsable(from) || !this.#isUsable(host)) return;
-    const network = networkOf(from);
-    this.#votes.delete(network);
-    this.#votes.set(network, { host, at: this.#options.now() });
-    if (this.#votes.size <= MAX_VOTERS) return;
-    const oldest = this.#votes.keys().next();
-    if (!oldest.done) this.#votes.delete(oldest.value);
+    const isIpv6 = host.includes(':');
+    if (from.includes(':') !== isIpv6) return;
+    const votes = isIpv6 ? this.#ipv6 : this.#ipv4;
+    const network = voterOf(from);
+    votes.delete(network);
+    votes.set(network, { host, at: this.#options.now() });
+    if (votes.size <= MAX_VOTERS) return;
+    const oldest = votes.keys().next();
+    if (!oldest.done) votes.delete(oldest.value);
   }
 
   /** What enough networks say, and more than half of those that speak of this kind of address; IPv4 before IPv6. */
   winner(): string | undefined {
-    const oldest = this.#options.now() - VOTE_LIFETIME_MS;
-    for (const [network, { at }] of this.#votes) if (at < oldest) this.#votes.delete(network);
-    return this.#winnerOf(false) ?? this.#winnerOf(true);
+    return this.#winnerOf(this.#ipv4) ?? this.#winnerOf(this.#ipv6);
   }
 
-  #winnerOf(ipv6: boolean): string | undefined {
+  #winnerOf(votes: Votes): string | undefined {
+    const oldest = this.#options.now() - VOTE_LIFETIME_MS;
     const counts = new Map<string, number>();
-    let all = 0;
-    for (const { host } of this.#votes.values()) {
-      if (host.includes(':') !== ipv6) continue;
-      all++;
-      counts.set(host, (counts.get(host) ?? 0) + 1);
+    for (const [network, { host, at }] of votes) {
+      if (at < oldest) votes.delete(network);
+      else counts.set(host, (counts.get(host) ?? 0) + 1);
     }
-    for (const [host, votes] of counts) if (votes >= MIN_VOTES && votes * 2 > all) return host;
+    for (const [host, count] of counts) if (count >= MIN_VOTES && count * 2 > votes.size) return host;
     return undefined;
   }
 
   #isUsable(host: string): boolean {
     return isUsablePeerAddress({ host, port: ANY_PORT }, this.#options);
   }
+}
+
+/** Whose vote it is: of a /24, or of a /48 of IPv6. */
+function voterOf(host: string): string {
+  const ipv6 = host.includes(':') ? ipv6FromText(host) : undefined;
+  return ipv6 === undefined ? networkOf(host) : Buffer.from(ipv6).toString('hex', 0, IPV6_VOTER_BYTES);
 }

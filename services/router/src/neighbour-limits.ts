@@ -44,10 +44,12 @@ export class NeighbourLimits {
   /** A link was told of, for the first time or again. */
   told(link: Link): void {
     if (link.kind !== LinkKind.LINK_KIND_LEAF && link.kind !== LinkKind.LINK_KIND_ULTRAPEER) return;
-    if (link.remoteHost !== '' && !this.#counted.has(link) && !this.#suspects.has(link)) this.#count(link);
-    if (!this.#suspects.has(link) && this.#broken(link) !== undefined) {
-      this.#suspects.set(link, this.#options.now());
-    }
+    if (this.#suspects.has(link)) return;
+    const isNew = link.remoteHost !== '' && !this.#counted.has(link);
+    if (isNew) this.#count(link);
+    // What is told again of an old link must not make it answer for those that came after it.
+    const reason = this.#broken(link);
+    if (reason === 'guid' || (reason !== undefined && isNew)) this.#suspects.set(link, this.#options.now());
   }
 
   /** A link is gone. */

@@ -245,6 +245,12 @@ describe('connections PUSH', () => {
     assert.ok(!(await passes(withTail('10.0.0.1', ipv6('2001:470::1')))), 'a good one mends no bad IPv4 address');
   });
 
+  it('with a deflated IPv6 address is dropped as malformed: nothing is inflated for it', async () => {
+    const tail = Buffer.from('c3a13646789cffffffff', 'hex');
+    assert.ok(!(await passes(withTail('5.6.7.8', tail))));
+    assert.equal(bench.counters.framesDropped.malformed, 1);
+  });
+
   it('with anything but GGEP behind its 26 bytes is dropped as malformed', async () => {
     for (const tail of [
       Buffer.of(0),

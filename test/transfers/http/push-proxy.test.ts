@@ -139,6 +139,11 @@ describe('transfers: push proxy over HTTP', () => {
     }
     assert.equal(await status(limited, '81.30.3.3', [['x-node', '81.30.3.3:6346']]), 503);
     assert.equal(await status(limited, '81.30.3.5', [['x-node', '81.30.3.5:6346']]), 202);
+    for (let i = 0; i <= MAX_PROXY_REQUESTS_PER_WINDOW; i++) {
+      const host = `2a01:4f8::${i + 1}`;
+      const expected = i < MAX_PROXY_REQUESTS_PER_WINDOW ? 202 : 503;
+      assert.equal(await status(limited, host, [['x-node', `[${host}]:6346`]]), expected, 'a /64 is one asker');
+    }
   });
 
   it('reads requests as the vectors say (LimeWire profile)', async () => {
@@ -196,6 +201,9 @@ describe('transfers: push proxy over HTTP', () => {
       assert.equal(parseProxyParameters(`guid=${guidToHex(SERVENT)}&file=${file}`), undefined, file);
     }
     assert.equal(parseProxyParameters(''), undefined);
+    const startedMs = performance.now();
+    for (let i = 0; i < 500; i++) parseProxyParameters(`${'a'.repeat(1_980)}=%0a`);
+    assert.ok(performance.now() - startedMs < 1_000, 'however the words are cut');
     assert.equal(parseProxyParameters(`guid=${guidToHex(SERVENT)}%`), undefined);
   });
 });

@@ -1,6 +1,5 @@
 import {
   GgepId,
-  ggepValue,
   HEADER_BYTES,
   hostFromIpv6Bytes,
   ipv4At,
@@ -53,10 +52,11 @@ function judgeExtensions(
   if (!hasAddress && ip !== NO_IPV4) return 'unusable-address';
   for (const extension of extensions.value) {
     if (extension.id !== GgepId.IPV6) continue;
-    const value = ggepValue(extension, IPV6_BYTES);
+    // Nobody deflates 16 bytes; a frame of many that fail to inflate would cost milliseconds.
+    if (extension.deflated) return 'malformed';
     // Of another length, it is no address.
-    if (value?.length !== IPV6_BYTES) continue;
-    if (!isUsablePeerAddress({ host: hostFromIpv6Bytes(value), port }, context)) return 'unusable-address';
+    if (extension.data.length !== IPV6_BYTES) continue;
+    if (!isUsablePeerAddress({ host: hostFromIpv6Bytes(extension.data), port }, context)) return 'unusable-address';
     hasAddress = true;
   }
   return hasAddress ? undefined : 'unusable-address';

@@ -1,7 +1,7 @@
 import { constants, createInflate, type Inflate } from 'node:zlib';
 
 /** Output of one step. */
-const CHUNK_BYTES = 16 * 1024;
+export const INFLATED_CHUNK_BYTES = 16 * 1024;
 /** Over each stretch of so many inflated bytes … */
 const RATIO_WINDOW_BYTES = 1024 * 1024;
 /** … a link may not inflate by more than this: then it is a bomb (docs/protocol/12 §7). */
@@ -27,7 +27,7 @@ export class LinkInflater {
 
   constructor(options: LinkInflaterOptions) {
     this.#options = options;
-    this.#stream = createInflate({ chunkSize: CHUNK_BYTES, finishFlush: constants.Z_SYNC_FLUSH });
+    this.#stream = createInflate({ chunkSize: INFLATED_CHUNK_BYTES, finishFlush: constants.Z_SYNC_FLUSH });
     this.#stream.on('data', (chunk: Buffer) => this.#onData(chunk));
     this.#stream.on('error', () => this.#fault('Inflation error'));
     this.#stream.on('end', () => {

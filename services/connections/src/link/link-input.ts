@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { Descriptor, FrameSplitter, FUNCTION_OFFSET, type FrameFault, type FrameSink } from '@filbert/gnutella';
-import { LinkInflater } from './link-inflater.ts';
-import { LIGHT_WINDOW_MS, READ_SLICE_MS, type Reader, type ReadTurns } from './read-turns.ts';
+import { INFLATED_CHUNK_BYTES, LinkInflater } from './link-inflater.ts';
+import { FULL_READ_BYTES, LIGHT_WINDOW_MS, READ_SLICE_MS, type Reader, type ReadTurns } from './read-turns.ts';
 
 /** Between so many frames the clock is looked at; after each of QRP, which may be costly. */
 const FRAMES_PER_LOOK = 32;
@@ -25,6 +25,8 @@ export class LinkInput implements FrameSink, Reader {
   readonly #options: LinkInputOptions;
   readonly #splitter: FrameSplitter;
   readonly #inflater: LinkInflater | undefined;
+  /** Bytes handed over at once that mean that there is more. */
+  readonly #fullBytes: number;
   /** Bytes that wait for their turn: the rest of one read, and what the socket had already read behind it. */
   #held: Buffer[] = [];
   #waiting = false;
@@ -41,6 +43,7 @@ export class LinkInput implements FrameSink, Reader {
   constructor(options: LinkInputOptions) {
     this.#options = options;
     this.inflates = options.inflate;
+    this.#fullBytes = options.inflate ? INFLATED_CHUNK_BYTES : FULL_READ_BYTES;
     this.#splitter = new FrameSplitter({ sflag: options.sflag });
     if (!options.inflate) return;
     this.#inflater = new LinkInflater({
@@ -137,7 +140,7 @@ export class LinkInput implements FrameSink, Reader {
     if (unread > 0) this.#held.unshift(chunk.subarray(chunk.length - unread));
     if (this.#closed || isLast) return;
     const isSliceOver = unread > 0 || turns.now() >= this.#until;
-    if (!isSliceOver && !turns.mustWait(chunk.length, this.#windowBytes)) return;
+    if (!isSliceOver && !turns.mustWait(chunk.length >= this.#fullBytes, this.#windowBytes)) return;
     this.#waiting = true;
     turns.wait(this);
     this.#steer();

@@ -67,10 +67,11 @@ export class ReadTurns {
 
   /**
    * Whether a link has to wait before it is read on.
-   * @param readBytes what was read at once @param windowBytes what came within `LIGHT_WINDOW_MS`
+   * @param isFull a whole read, or a whole chunk of the inflater, was filled: there is probably more
+   * @param windowBytes what came within `LIGHT_WINDOW_MS`
    */
-  mustWait(readBytes: number, windowBytes: number): boolean {
-    return readBytes >= FULL_READ_BYTES || (windowBytes > LIGHT_BYTES && this.#isPressed);
+  mustWait(isFull: boolean, windowBytes: number): boolean {
+    return isFull || (windowBytes > LIGHT_BYTES && this.#isPressed);
   }
 
   /** The link waits until its `readOn` is called. */

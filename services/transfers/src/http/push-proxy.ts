@@ -16,7 +16,7 @@ import {
 } from '@filbert/gnutella';
 import { PushProxyResult, routerPush, ShardMap, type NodeFacts } from '@filbert/contracts';
 import { BusError, type Bus } from '@filbert/kit';
-import { AddressWindow } from './address-window.ts';
+import { AddressWindow, limitKey } from './address-window.ts';
 import { decodePercent } from './request.ts';
 import { refusal, type Answer } from './response.ts';
 
@@ -61,11 +61,11 @@ export class PushProxyServer {
 
   /** @param remote who asks @param parameters of the request's target, behind the question mark */
   async answer(remote: PeerAddress, parameters: string, headers: ReadonlyMap<string, string>): Promise<Answer> {
+    if (this.#options.isLimited(remote.host) && !this.#requests.admit(limitKey(remote.host))) return tooOften();
     const asked = parseProxyParameters(parameters);
     const node = this.#node(remote, headers);
     if (asked === undefined || node === undefined) return refusal(400, 'Push-Proxy: Bad Request', 'bad-request');
     const { serventGuid, index, wantsTls } = asked;
-    if (this.#options.isLimited(remote.host) && !this.#requests.admit(remote.host)) return tooOften();
     const ip = ipv4FromText(node.host);
     const ipv6 = ip === undefined ? ipv6FromText(node.host) : undefined;
     const frame = encodePush(
@@ -126,13 +126,15 @@ export class PushProxyServer {
  * Reads `ServerId=<26 base32>` or `guid=<32 hex>`, `file=` and `tls=`, in any order and case, with percent escapes.
  * @returns undefined where no servent or more than one is named, or one in the other's form, or two files
  */
-export function parseProxyParameters(text: string): ProxyParameters | undefined {
+export function parseProxyParameters(parameters: string): ProxyParameters | undefined {
   const servents: (Guid | undefined)[] = [];
   const indexes: number[] = [];
   let wantsTls = false;
-  for (const part of text.split('&', MAX_PARAMETERS)) {
-    const [, key = '', value = ''] = /^([^=]*)=?(.*)$/.exec(decodePercent(part) ?? '') ?? [];
-    switch (key.toLowerCase()) {
+  for (const part of parameters.split('&', MAX_PARAMETERS)) {
+    const text = decodePercent(part) ?? '';
+    const equals = text.indexOf('=');
+    const value = equals < 0 ? '' : text.slice(equals + 1);
+    switch (text.slice(0, Math.max(0, equals)).toLowerCase()) {
       case 'serverid':
         servents.push(guidFromBase32(value));
         break;

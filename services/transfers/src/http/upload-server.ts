@@ -4,7 +4,7 @@ import type { TransfersCounters } from '../counters.ts';
 import type { LibraryAnswer, LibraryFile, LibraryLookup } from '../library.ts';
 import { queueHeaders, queueingOf, ticketOf } from '../slots/queue-headers.ts';
 import type { UploadSlots } from '../slots/upload-slots.ts';
-import { AddressWindow } from './address-window.ts';
+import { AddressWindow, limitKey } from './address-window.ts';
 import type { Bandwidth } from './bandwidth.ts';
 import { browseBody, browseType, PACKETS_TYPE } from './browse.ts';
 import { resolveRange, type ByteSpan } from './byte-range.ts';
@@ -331,7 +331,7 @@ export class UploadServer {
     const type = browseType(request.headers.get('accept'));
     if (type === undefined) return this.#answer(session, request, refusal(406, 'Not Acceptable', 'not-acceptable'));
     const ip = connection.remote.host;
-    if (request.method === 'GET' && this.#options.isLimited(ip) && !this.#browses.admit(ip)) {
+    if (request.method === 'GET' && this.#options.isLimited(ip) && !this.#browses.admit(limitKey(ip))) {
       const headers = [`Retry-After: ${HOUR_MS / 1_000}`];
       return this.#answer(session, request, refusal(429, 'Browsing too often', 'too-often', { headers }));
     }

@@ -294,8 +294,9 @@ export class Download implements SessionDownload {
           if (await this.#finish(signal)) return;
           continue;
         }
-        this.#launch();
-        await this.#nap();
+        const now = this.#deps.wallClock();
+        this.#launch(now);
+        await this.#nap(now);
       }
     } catch (error) {
       if (signal.aborted && !(error instanceof DiskError)) return;
@@ -330,8 +331,7 @@ export class Download implements SessionDownload {
     if (this.#written.bytes === 0) this.#contributors.clear();
   }
 
-  #launch(): void {
-    const now = this.#deps.wallClock();
+  #launch(now: number): void {
     const most = this.#oneSourceOnly ? 1 : MAX_ACTIVE_SOURCES;
     let starved = false;
     for (const source of this.#sources.values()) {
@@ -465,7 +465,8 @@ export class Download implements SessionDownload {
     return next;
   }
 
-  async #nap(): Promise<void> {
+  /** @param launchedAtMs the time that `#launch` went by */
+  async #nap(launchedAtMs: number): Promise<void> {
     // A size was taken back or the disk failed: nothing of this round goes on.
     if (this.#round.signal.aborted) {
       await this.#endRound();
@@ -473,9 +474,9 @@ export class Download implements SessionDownload {
       return;
     }
     const next = this.#nextReadyMs() ?? Number.POSITIVE_INFINITY;
-    const now = this.#deps.wallClock();
-    // A source that is ready and found no place is woken by `nudge`.
-    const napMs = next > now ? Math.min(next - now, LONGEST_NAP_MS) : LONGEST_NAP_MS;
+    // A source that was ready and found no place is woken by `nudge`; one that became ready since is due at once.
+    const waits = next > launchedAtMs ? Math.max(0, next - this.#deps.wallClock()) : LONGEST_NAP_MS;
+    const napMs = Math.min(waits, LONGEST_NAP_MS);
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, napMs);
       this.#wake = () => {

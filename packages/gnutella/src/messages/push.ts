@@ -1,4 +1,6 @@
 // PUSH, 0x40 (docs/protocol/02-messages.md §8).
+import { ipv4FromText, NO_IPV4 } from '../address/ipv4.ts';
+import { ipv6FromText } from '../address/ipv6.ts';
 import type { PeerAddress } from '../address/peer-address.ts';
 import { accepted, refused } from '../encoding/decoded.ts';
 import type { Decoded } from '../encoding/decoded.ts';
@@ -53,6 +55,13 @@ export function encodePush(envelope: Envelope, push: PushFields): Uint8Array {
   writeU16LE(frame, HEADER_BYTES + 24, push.port);
   frame.set(ggep, HEADER_BYTES + PUSH_BYTES);
   return frame;
+}
+
+/** The fields by which a PUSH names where the servent shall connect: IPv4, or IPv6 in GGEP 6 (11 §2). */
+export function pushAddressFields({ host, port }: PeerAddress): Required<Pick<PushFields, 'ip' | 'port' | 'ggep'>> {
+  const ip = ipv4FromText(host);
+  const ipv6 = ip === undefined ? ipv6FromText(host) : undefined;
+  return { ip: ip ?? NO_IPV4, port, ggep: ipv6 === undefined ? [] : [{ id: GgepId.IPV6, value: ipv6 }] };
 }
 
 /** Decodes the payload `bytes[start, end)`. The address is not judged beyond its port: see {@link pushAddress}. */

@@ -1,11 +1,8 @@
 import type { InternalLink } from '@filbert/contracts';
 import {
   encodePush,
-  GgepId,
   guidToHex,
-  ipv4FromText,
-  ipv6FromText,
-  NO_IPV4,
+  pushAddressFields,
   randomMessageGuid,
   type Guid,
   type PeerAddress,
@@ -55,15 +52,11 @@ export class PushClient {
     const address = this.#options.ownAddress();
     if (link === undefined || address === undefined) return 'no-push-route';
     if (!this.#sent.admit(guidToHex(serventGuid))) return 'no-giv';
-    const ip = ipv4FromText(address.host);
-    const ipv6 = ip === undefined ? ipv6FromText(address.host) : undefined;
     const envelope = { guid: randomMessageGuid(random), ttl: PUSH_TTL };
     const frame = encodePush(envelope, {
       serventGuid,
       fileIndex: index,
-      ip: ip ?? NO_IPV4,
-      port: address.port,
-      ...(ipv6 === undefined ? {} : { ggep: [{ id: GgepId.IPV6, value: ipv6 }] }),
+      ...pushAddressFields(address),
     });
     const connection = await waiters.wait(serventGuid, timeoutMs, signal, () => {
       counters.pushesSent++;

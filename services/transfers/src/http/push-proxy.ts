@@ -5,11 +5,9 @@ import {
   GgepId,
   guidFromBase32,
   guidFromHex,
-  ipv4FromText,
-  ipv6FromText,
   isUsablePeerAddress,
-  NO_IPV4,
   parsePeerAddress,
+  pushAddressFields,
   randomMessageGuid,
   type Guid,
   type PeerAddress,
@@ -66,19 +64,14 @@ export class PushProxyServer {
     const node = this.#node(remote, headers);
     if (asked === undefined || node === undefined) return refusal(400, 'Push-Proxy: Bad Request', 'bad-request');
     const { serventGuid, index, wantsTls } = asked;
-    const ip = ipv4FromText(node.host);
-    const ipv6 = ip === undefined ? ipv6FromText(node.host) : undefined;
+    const where = pushAddressFields(node);
     const frame = encodePush(
       { guid: randomMessageGuid(this.#options.random), ttl: PUSH_TTL },
       {
         serventGuid,
         fileIndex: index,
-        ip: ip ?? NO_IPV4,
-        port: node.port,
-        ggep: [
-          ...(ipv6 === undefined ? [] : [{ id: GgepId.IPV6, value: ipv6 }]),
-          ...(wantsTls ? [{ id: GgepId.TLS, value: new Uint8Array(0) }] : []),
-        ],
+        ...where,
+        ggep: [...where.ggep, ...(wantsTls ? [{ id: GgepId.TLS, value: new Uint8Array(0) }] : [])],
       },
     );
     switch (await this.#ask(serventGuid, frame)) {

@@ -68,16 +68,14 @@ describe('npm run bench', () => {
     ['embedded', 1],
     ['nats', 6],
   ] as const) {
-    it(`relay: measures a real node, ${mode}, with next to nothing lost and figures that can be`, async function () {
+    it(`relay: measures a real node, ${mode}, with nothing lost and figures that can be`, async function () {
       this.timeout(120_000);
-      const args = ['--mode', mode, '--leaves', '12', '--seconds', '1', '--runs', '1'];
+      const args = ['--mode', mode, '--leaves', '12', '--seconds', '1', '--runs', '1', '--check'];
       const { stdout, results } = await run<RelayResult>(args, { entry: [], timeoutMs: 110_000 });
       const [result] = results;
       assert.ok(result);
       const { lost, late, duplicates, unexpected, disconnected } = result;
-      assert.deepEqual([late, duplicates, unexpected, disconnected], [0, 0, 0, 0]);
-      // None is the target on a quiet machine (`--check`); where a process stands still for 250 ms, a window of queries is shed.
-      assert.ok(lost <= result.deliveriesPerSecond * 0.1, `${lost} lost`);
+      assert.deepEqual([lost, late, duplicates, unexpected, disconnected], [0, 0, 0, 0, 0]);
       assert.ok(result.processes >= processes, `${result.processes} processes`);
       assert.ok(result.queriesPerSecond > 100, `${result.queriesPerSecond} queries/s`);
       // Each query has at least its own leaf to go to.
@@ -86,7 +84,7 @@ describe('npm run bench', () => {
       assert.equal(result.natsCpuPerQueryUs > 0, mode === 'nats');
       assert.ok(result.p50Ms > 0 && result.p50Ms <= result.p99Ms && result.p99Ms < 10_000);
       assert.ok(result.joinsPerSecond > 0 && result.longestPauseMs > 0);
-      assert.match(stdout, /CPU per query, µs +\d/);
+      assert.match(stdout, /^all targets met$/m);
     });
   }
 

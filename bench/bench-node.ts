@@ -1,7 +1,4 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { NodeProcess } from '../test/support/node-process.ts';
-import { waitFor } from '../test/support/wait-for.ts';
 import { LoadGenerator } from './load/load-generator.ts';
 import { Population } from './load/population.ts';
 import { QueryPlan } from './load/query-plan.ts';
@@ -54,11 +51,8 @@ export async function startBenchNode(mode: BenchMode, leaves: number, options: B
     args: ['--allow-private', '--max-leaves', String(leaves + SPARE_LEAVES)],
     readyTimeoutMs: READY_TIMEOUT_MS,
   });
-  if (mode === 'nats' && entry === undefined) {
-    // Filled once, in the first seconds of a data folder, by a process that would be measured too (docs/operations.md).
-    const warm = join(node.dataDir, 'compile-cache', 'warm');
-    await waitFor('the compile cache', () => existsSync(warm), READY_TIMEOUT_MS);
-  }
+  // Filled once, in the first seconds of a data folder, by a process that would be measured too (docs/operations.md).
+  if (entry === undefined) await node.compileCacheFilled(READY_TIMEOUT_MS);
   return node;
 }
 

@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { killChild, NodeProcess } from '../support/node-process.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { SteadyLoad, type Deliveries } from './support/steady-load.ts';
@@ -34,8 +32,7 @@ describe('e2e, processes: accidents under load', () => {
     load = new SteadyLoad(LEAVES);
     await load.join(node.gnutella.host, node.gnutella.port);
     // A restart is quick once the node has been up for some seconds (docs/operations.md).
-    const warm = join(node.dataDir, 'compile-cache', 'warm');
-    await waitFor('the compile cache', () => existsSync(warm), 20_000);
+    await node.compileCacheFilled(20_000);
   });
 
   beforeEach(async () => {

@@ -4,7 +4,7 @@ import { transfersV1 } from '@filbert/contracts';
 import { RpcError, rpcService, type RpcService } from '@filbert/kit';
 import type { Download, DownloadState } from './download/download.ts';
 import type { TransfersErrorCode } from './download/downloads.ts';
-import { MAX_SOURCES } from './download/download.ts';
+import { MAX_SOURCES } from './download/source-pool.ts';
 import type { Source, SourceFacts } from './download/source.ts';
 import type { Upload } from './http/upload-server.ts';
 import type { Transfers } from './transfers.ts';

@@ -3,26 +3,25 @@ import type { PeerAddress, Sha1 } from '@filbert/gnutella';
 import type { BlameReason, TransfersCounters } from '../counters.ts';
 import type { Bandwidth } from '../http/bandwidth.ts';
 import type { JobStore, StoredJob, StoredState } from '../jobs/job-store.ts';
-import { Connection } from '../network/connection.ts';
-import { dial } from '../network/dial.ts';
 import { nextChunk } from './chunk-plan.ts';
-import { DiskError, isFinishedFile, PartFile, type WriteAt } from './part-file.ts';
+import { ClaimedSize } from './claimed-size.ts';
+import { fetchFromSource } from './fetch-from-source.ts';
+import { FetchedBytes } from './fetched-bytes.ts';
+import { DiskError, type WriteAt } from './part-file.ts';
 import type { PushClient } from './push-client.ts';
-import { RangeSet, type Range } from './range-set.ts';
-import { Source, sourceKey, type SourceFacts } from './source.ts';
-import { runSession, type SessionDownload, type SessionEnd } from './source-session.ts';
+import type { Range } from './range-set.ts';
+import { RateMeter } from './rate-meter.ts';
+import type { Source, SourceFacts } from './source.ts';
+import { SourcePool } from './source-pool.ts';
+import type { SessionDownload } from './source-session.ts';
 import type { DownloadTimings } from './timings.ts';
 
 /** Sources asked at one time for one download. */
 export const MAX_ACTIVE_SOURCES = 6;
-/** Sources known of one download; further ones are not taken. */
-export const MAX_SOURCES = 200;
 /** A source that ends connections after each stretch may be asked again this soon, in ms. */
 const RECONNECT_MS = 50;
 /** Longest time between two looks at what can be done, in ms. */
 const LONGEST_NAP_MS = 60_000;
-/** Share of the newest second in the rate that is shown. */
-const RATE_WEIGHT = 0.3;
 
 /** What a download does now. */
 export type DownloadState =
@@ -58,17 +57,13 @@ export class Download implements SessionDownload {
   readonly createdAtMs: number;
   /** Rises with every change that a watcher may want to see. */
   version = 1;
-  bytesPerSecond = 0;
   readonly #deps: DownloadDependencies;
-  readonly #sources = new Map<string, Source>();
+  readonly #sources = new SourcePool();
+  readonly #fetched: FetchedBytes;
+  readonly #rate = new RateMeter();
   readonly #fetching = new Set<Range>();
   readonly #sessions = new Set<Promise<void>>();
-  #file: PartFile;
-  #written: RangeSet;
-  #contributors: Set<string>;
-  #size: number | undefined;
-  #sizeIsLearned: boolean;
-  #sizeFrom = '';
+  readonly #size: ClaimedSize;
   #oneSourceOnly: boolean;
   #state: DownloadState;
   #reason: string;
@@ -82,11 +77,6 @@ export class Download implements SessionDownload {
   #startAgain = false;
   #wake: (() => void) | undefined;
   #failure: Error | undefined;
-  /** What the last checkpoint made durable. */
-  #durable: readonly Range[];
-  #dirty = false;
-  #checkpointing: Promise<void> | undefined;
-  #rateBytes = 0;
 
   constructor(job: StoredJob, deps: DownloadDependencies) {
     this.#deps = deps;
@@ -94,17 +84,22 @@ export class Download implements SessionDownload {
     this.sha1 = job.sha1;
     this.name = job.name;
     this.createdAtMs = job.createdAtMs;
-    this.#size = job.sizeBytes;
-    this.#sizeIsLearned = job.sizeIsLearned;
+    this.#size = new ClaimedSize(job.sizeBytes, job.sizeIsLearned);
     this.#oneSourceOnly = job.oneSourceOnly;
     this.#state = job.state === 'active' ? 'queued' : job.state;
     this.#reason = job.reason;
     this.#path = job.path;
     this.#finishedAtMs = job.finishedAtMs;
-    this.#written = RangeSet.from(job.ranges);
-    this.#durable = this.#written.ranges;
-    this.#contributors = new Set(job.contributors);
-    this.#file = this.#newFile();
+    const { folder, writeAt } = deps;
+    const { name, sha1, ranges, contributors } = job;
+    this.#fetched = new FetchedBytes({
+      folder,
+      name,
+      sha1,
+      ranges,
+      contributors,
+      ...(writeAt === undefined ? {} : { writeAt }),
+    });
     this.addSources(job.sources);
   }
 
@@ -118,11 +113,15 @@ export class Download implements SessionDownload {
   }
 
   get sizeBytes(): number | undefined {
-    return this.#size;
+    return this.#size.bytes;
   }
 
   get doneBytes(): number {
-    return this.#state === 'completed' ? (this.#size ?? 0) : this.#written.bytes;
+    return this.#state === 'completed' ? (this.#size.bytes ?? 0) : this.#fetched.written.bytes;
+  }
+
+  get bytesPerSecond(): number {
+    return this.#rate.perSecond;
   }
 
   /** Where the finished file is; empty before. */
@@ -144,27 +143,19 @@ export class Download implements SessionDownload {
   }
 
   sources(): Iterable<Source> {
-    return this.#sources.values();
+    return this.#sources;
   }
 
   /** Takes sources that are not known yet. @returns how many were new */
   addSources(facts: Iterable<SourceFacts>): number {
-    let added = 0;
-    for (const one of facts) {
-      const key = sourceKey(one);
-      if (key === '' || this.#sources.has(key) || this.#sources.size >= MAX_SOURCES) continue;
-      this.#sources.set(key, new Source(one));
-      added++;
-    }
+    const added = this.#sources.add(facts);
     if (added > 0) this.#touch();
     return added;
   }
 
   /** Takes a size that whoever asks for the file vouches for, where none is known. */
   suggestSize(bytes: number): void {
-    if (this.#size !== undefined) return;
-    this.#size = bytes;
-    this.#touch();
+    if (this.#size.vouch(bytes)) this.#touch();
   }
 
   /** Goes on, unless it is completed or running already. */
@@ -190,7 +181,7 @@ export class Download implements SessionDownload {
 
   /** Lets a resumed download ask every source again. */
   forgiveSources(): void {
-    for (const source of this.#sources.values()) if (source.blame !== 'wrong-hash') source.forgive();
+    this.#sources.forgive((blame) => blame !== 'wrong-hash');
     this.#touch();
   }
 
@@ -213,7 +204,7 @@ export class Download implements SessionDownload {
   /** Stops and removes what was fetched; a finished file stays. */
   async cancel(): Promise<void> {
     await this.halt();
-    if (this.#state !== 'completed') await this.#file.remove();
+    if (this.#state !== 'completed') await this.#fetched.remove();
     this.#set('cancelled', '');
     await this.#deps.store.remove(this.id);
   }
@@ -225,11 +216,7 @@ export class Download implements SessionDownload {
 
   /** Told once a second: keeps the rate that is shown. */
   tick(): void {
-    const rate = this.bytesPerSecond * (1 - RATE_WEIGHT) + this.#rateBytes * RATE_WEIGHT;
-    this.#rateBytes = 0;
-    const shown = this.#sessions.size === 0 || rate < 1 ? 0 : rate;
-    if (shown !== this.bytesPerSecond) this.version++;
-    this.bytesPerSecond = shown;
+    if (this.#rate.tick(this.#sessions.size > 0)) this.version++;
   }
 
   /** A place for a connection may have become free. */
@@ -239,7 +226,7 @@ export class Download implements SessionDownload {
 
   nextChunk(): Range | undefined {
     if (this.#stopping.signal.aborted || this.#round.signal.aborted) return undefined;
-    const chunk = nextChunk(this.#written, this.#fetching, this.#size);
+    const chunk = this.#nextGap();
     if (chunk !== undefined) this.#fetching.add(chunk);
     return chunk;
   }
@@ -249,21 +236,13 @@ export class Download implements SessionDownload {
   }
 
   acceptSize(total: number, source: Source): boolean {
-    if (this.#size === undefined) {
-      this.#size = total;
-      this.#sizeIsLearned = true;
-      this.#sizeFrom = source.key;
-      this.#touch();
-    }
-    return this.#size === total;
+    if (this.#size.learn(total, source.key)) this.#touch();
+    return this.#size.bytes === total;
   }
 
   async receive(bytes: Buffer, position: number, source: Source): Promise<void> {
-    await this.#file.write(bytes, position);
-    this.#written.add(position, position + bytes.length);
-    this.#contributors.add(source.key);
-    this.#dirty = true;
-    this.#rateBytes += bytes.length;
+    await this.#fetched.write(bytes, position, source.key);
+    this.#rate.count(bytes.length);
     this.#deps.counters.downloadedBytes += bytes.length;
     source.credit(bytes.length);
     this.version++;
@@ -271,7 +250,7 @@ export class Download implements SessionDownload {
 
   /** As a trace of its own, from here to the last byte or whatever else ends it; log lines carry its ids. */
   async #runTraced(): Promise<void> {
-    const span = startSpan('download', { trace: 'by-ratio', attributes: { had_bytes: this.#written.bytes } });
+    const span = startSpan('download', { trace: 'by-ratio', attributes: { had_bytes: this.#fetched.written.bytes } });
     try {
       await span.run(() => this.#run());
     } finally {
@@ -285,11 +264,11 @@ export class Download implements SessionDownload {
     const checkpoints = setInterval(() => void this.#checkpoint(), this.#deps.timings.checkpointMs);
     try {
       if (await this.#wasFinished(signal)) return;
-      await this.#openFile();
+      await this.#fetched.open(this.#size.bytes);
       await this.#save();
       while (!signal.aborted) {
         if (this.#failure !== undefined) throw this.#failure;
-        if (this.#size !== undefined && this.#written.bytes === this.#size) {
+        if (this.#size.bytes === this.#fetched.written.bytes) {
           await this.#endRound();
           if (await this.#finish(signal)) return;
           continue;
@@ -306,38 +285,34 @@ export class Download implements SessionDownload {
       clearInterval(checkpoints);
       await this.#endRound();
       await this.#checkpoint();
-      await this.#file.close().catch(() => undefined);
+      await this.#fetched.close().catch(() => undefined);
       await this.#save();
     }
   }
 
   /** A process may have died between giving the file its name and noting that. */
   async #wasFinished(signal: AbortSignal): Promise<boolean> {
-    if (this.#path === '' || this.#size === undefined) return false;
-    if (!(await isFinishedFile(this.#path, this.#size, this.sha1, signal))) {
+    if (this.#path === '' || this.#size.bytes === undefined) return false;
+    if (!(await this.#fetched.wasFinished(this.#path, this.#size.bytes, signal))) {
       if (!signal.aborted) this.#path = '';
       return false;
     }
-    await this.#file.remove();
+    await this.#fetched.remove();
     this.#completed();
     return true;
   }
 
-  async #openFile(): Promise<void> {
-    const length = await this.#file.open();
-    // What the file does not hold was not fetched, whatever was noted.
-    this.#written = this.#written.cutAt(Math.min(length, this.#size ?? length));
-    this.#durable = [...this.#written.ranges];
-    if (this.#written.bytes === 0) this.#contributors.clear();
+  #nextGap(): Range | undefined {
+    return nextChunk(this.#fetched.written, this.#fetching, this.#size.bytes);
   }
 
   #launch(now: number): void {
     const most = this.#oneSourceOnly ? 1 : MAX_ACTIVE_SOURCES;
     let starved = false;
-    for (const source of this.#sources.values()) {
+    for (const source of this.#sources) {
       if (this.#sessions.size >= most) break;
       if (!source.isReady(now)) continue;
-      if (nextChunk(this.#written, this.#fetching, this.#size) === undefined) break;
+      if (this.#nextGap() === undefined) break;
       if (!this.#deps.budget.tryTake()) {
         starved = true;
         break;
@@ -357,8 +332,9 @@ export class Download implements SessionDownload {
   async #session(source: Source): Promise<void> {
     const signal = AbortSignal.any([this.#stopping.signal, this.#round.signal]);
     try {
-      if (this.#oneSourceOnly && [...this.#contributors].some((key) => key !== source.key)) await this.#discard();
-      const end = await this.#talkTraced(source, signal);
+      const hasOthers = [...this.#fetched.contributors].some((key) => key !== source.key);
+      if (this.#oneSourceOnly && hasOthers) await this.#discard();
+      const end = await fetchFromSource({ ...this.#deps, download: this, source, signal });
       if (signal.aborted || end.kind === 'stopped') return;
       if (end.kind === 'blamed') this.#blame(source, end.reason, end.retryAfterMs);
       else source.restUntilMs = this.#deps.wallClock() + RECONNECT_MS;
@@ -368,69 +344,21 @@ export class Download implements SessionDownload {
     }
   }
 
-  async #talkTraced(source: Source, signal: AbortSignal): Promise<SessionEnd> {
-    const span = startSpan('fetch from source', { kind: 'client' });
-    const bytesBefore = source.bytes;
-    try {
-      const end = await span.run(() => this.#talk(source, signal));
-      span.setAttributes({ result: end.kind === 'blamed' ? end.reason : end.kind });
-      return end;
-    } catch (error) {
-      span.fail(error);
-      throw error;
-    } finally {
-      span.setAttributes({ bytes: source.bytes - bytesBefore });
-      span.end();
-    }
-  }
-
-  async #talk(source: Source, signal: AbortSignal): Promise<SessionEnd> {
-    const { pushes, bandwidth, timings, ownAddress, counters } = this.#deps;
-    const { address, serventGuid, index, firewalled } = source.facts;
-    let connection: Connection | undefined;
-    if (address !== undefined && !firewalled) {
-      const socket = await dial(address, timings.connectMs, signal);
-      if (socket !== undefined) connection = new Connection(socket, address);
-    }
-    if (connection === undefined && serventGuid !== undefined && !signal.aborted) {
-      const pushed = await pushes.connect(serventGuid, index, timings.givMs, signal);
-      if (typeof pushed === 'string') return { kind: 'blamed', reason: firewalled ? pushed : 'unreachable' };
-      connection = pushed;
-    }
-    if (connection === undefined) return { kind: 'blamed', reason: 'unreachable' };
-    return runSession({
-      download: this,
-      source,
-      connection,
-      bandwidth,
-      timings,
-      signal,
-      firstByte: counters.downloadFirstByte,
-      ownAddress: ownAddress(),
-    });
-  }
-
   #blame(source: Source, reason: BlameReason, retryAfterMs: number | undefined): void {
     const { counters, timings, logger } = this.#deps;
     counters.blames[reason]++;
     source.hold(reason, this.#deps.wallClock(), timings.restFactor, retryAfterMs);
     logger.debug({ download: this.id, reason }, 'a source was left alone');
     // Whoever told the size may have lied: others that were held to it get another chance.
-    if (this.#sizeIsLearned && source.key === this.#sizeFrom && this.#hasBlamed('wrong-size')) {
+    if (this.#size.isFrom(source.key) && this.#sources.hasBlamed('wrong-size')) {
       this.#forgetSize();
       this.#round.abort();
     }
   }
 
-  #hasBlamed(reason: BlameReason): boolean {
-    return [...this.#sources.values()].some((source) => source.blame === reason);
-  }
-
   #forgetSize(): void {
-    this.#size = undefined;
-    this.#sizeIsLearned = false;
-    this.#sizeFrom = '';
-    for (const source of this.#sources.values()) if (source.blame === 'wrong-size') source.forgive();
+    this.#size.forget();
+    this.#sources.forgive((blame) => blame === 'wrong-size');
   }
 
   /** Says what the download does, where nothing else did. */
@@ -440,29 +368,9 @@ export class Download implements SessionDownload {
     } else if (starved) {
       this.#set('queued', 'all connections to sources are in use');
     } else {
-      this.#nextAttemptAtMs = this.#nextReadyMs() ?? 0;
-      this.#set('waiting', this.#waitingReason());
+      this.#nextAttemptAtMs = this.#sources.nextReadyMs() ?? 0;
+      this.#set('waiting', this.#sources.whyNone());
     }
-  }
-
-  #waitingReason(): string {
-    if (this.#sources.size === 0) return 'no source is known';
-    const blames = new Map<string, number>();
-    for (const { blame } of this.#sources.values()) {
-      if (blame !== undefined) blames.set(blame, (blames.get(blame) ?? 0) + 1);
-    }
-    const list = [...blames].map(([blame, count]) => (count === 1 ? blame : `${blame} (${count})`)).join(', ');
-    const again = this.#nextAttemptAtMs > 0 ? 'sources rest and are tried again' : 'every source was given up';
-    return list === '' ? again : `${again}: ${list}`;
-  }
-
-  #nextReadyMs(): number | undefined {
-    let next: number | undefined;
-    for (const source of this.#sources.values()) {
-      if (source.givenUp || source.active) continue;
-      if (next === undefined || source.restUntilMs < next) next = source.restUntilMs;
-    }
-    return next;
   }
 
   /** @param launchedAtMs the time that `#launch` went by */
@@ -470,10 +378,10 @@ export class Download implements SessionDownload {
     // A size was taken back or the disk failed: nothing of this round goes on.
     if (this.#round.signal.aborted) {
       await this.#endRound();
-      if (this.#failure === undefined && this.#size === undefined) await this.#discard();
+      if (this.#failure === undefined && this.#size.bytes === undefined) await this.#discard();
       return;
     }
-    const next = this.#nextReadyMs() ?? Number.POSITIVE_INFINITY;
+    const next = this.#sources.nextReadyMs() ?? Number.POSITIVE_INFINITY;
     // A source that was ready and found no place is woken by `nudge`; one that became ready since is due at once.
     const waits = next > launchedAtMs ? Math.max(0, next - this.#deps.wallClock()) : LONGEST_NAP_MS;
     const napMs = Math.min(waits, LONGEST_NAP_MS);
@@ -497,14 +405,14 @@ export class Download implements SessionDownload {
   /** @returns false where the hash was wrong and fetching begins anew */
   async #finish(signal: AbortSignal): Promise<boolean> {
     const { counters, wallClock } = this.#deps;
-    const size = this.#size ?? 0;
+    const size = this.#size.bytes ?? 0;
     this.#set('verifying', '');
     await this.#checkpoint();
-    if (!(await this.#file.verify(size, signal))) {
+    if (!(await this.#fetched.verify(size, signal))) {
       await this.#onWrongHash();
       return false;
     }
-    this.#path = await this.#file.finish(size, async (path) => {
+    this.#path = await this.#fetched.finish(size, async (path) => {
       this.#path = path;
       await this.#save();
     });
@@ -515,7 +423,7 @@ export class Download implements SessionDownload {
   }
 
   #completed(): void {
-    this.#written = new RangeSet();
+    this.#fetched.forget();
     this.#finishedAtMs ||= this.#deps.wallClock();
     this.#set('completed', '');
   }
@@ -523,49 +431,30 @@ export class Download implements SessionDownload {
   async #onWrongHash(): Promise<void> {
     const { counters, logger } = this.#deps;
     counters.hashMismatches++;
-    const [only, another] = this.#contributors;
+    const { contributors } = this.#fetched;
+    const [only, another] = contributors;
     const culprit = another === undefined && only !== undefined ? this.#sources.get(only) : undefined;
     if (culprit !== undefined) this.#blame(culprit, 'wrong-hash', undefined);
-    logger.warn({ download: this.id, sources: this.#contributors.size }, 'the hash is wrong: the file is fetched anew');
+    logger.warn({ download: this.id, sources: contributors.size }, 'the hash is wrong: the file is fetched anew');
     // With several, nobody can tell who lied: from now on one at a time.
     this.#oneSourceOnly = true;
-    if (this.#sizeIsLearned) this.#forgetSize();
+    if (this.#size.isLearned) this.#forgetSize();
     await this.#discard();
   }
 
   async #discard(): Promise<void> {
-    this.#deps.counters.discardedBytes += this.#written.bytes;
-    this.#written = new RangeSet();
-    this.#contributors.clear();
-    await this.#file.clear();
-    // Before new bytes come: those of the past must not be noted as there.
-    this.#durable = [];
-    this.#dirty = false;
+    this.#deps.counters.discardedBytes += await this.#fetched.discard();
     await this.#save();
   }
 
   /** Makes what was written durable and notes it. */
   async #checkpoint(): Promise<void> {
-    if (!this.#dirty) return this.#checkpointing;
-    if (this.#checkpointing !== undefined) return this.#checkpointing;
-    this.#dirty = false;
-    const ranges = [...this.#written.ranges];
-    this.#checkpointing = this.#file
-      .sync()
-      .then(() => {
-        this.#durable = ranges;
-        return this.save();
-      })
-      .catch((error: unknown) => {
-        // The checkpoint before stands; this one is made up for with the next.
-        this.#dirty = true;
-        if (error instanceof DiskError) this.#failure ??= error;
-        else this.#deps.logger.warn({ err: error, download: this.id }, 'progress cannot be noted');
-      })
-      .finally(() => {
-        this.#checkpointing = undefined;
-      });
-    return this.#checkpointing;
+    try {
+      await this.#fetched.checkpoint(() => this.save());
+    } catch (error) {
+      if (error instanceof DiskError) this.#failure ??= error;
+      else this.#deps.logger.warn({ err: error, download: this.id }, 'progress cannot be noted');
+    }
   }
 
   async #save(): Promise<void> {
@@ -591,8 +480,7 @@ export class Download implements SessionDownload {
     if (state === this.#state && reason === this.#reason) return;
     this.#state = state;
     this.#reason = reason;
-    // Nothing moves any more, or not yet: no rate is left over from before.
-    if (state !== 'running') this.bytesPerSecond = 0;
+    if (state !== 'running') this.#rate.reset();
     this.version++;
   }
 
@@ -601,23 +489,18 @@ export class Download implements SessionDownload {
     this.#wake?.();
   }
 
-  #newFile(): PartFile {
-    const { folder, writeAt } = this.#deps;
-    return new PartFile({ folder, name: this.name, sha1: this.sha1, ...(writeAt === undefined ? {} : { writeAt }) });
-  }
-
   #stored(): StoredJob {
     return {
       id: this.id,
       sha1: this.sha1,
       name: this.name,
-      sizeBytes: this.#size,
-      sizeIsLearned: this.#sizeIsLearned,
+      sizeBytes: this.#size.bytes,
+      sizeIsLearned: this.#size.isLearned,
       state: storedState(this.#state),
       reason: this.#reason,
-      ranges: this.#state === 'completed' ? [] : this.#durable,
-      sources: [...this.#sources.values()].filter(({ blame }) => blame !== 'wrong-hash').map(({ facts }) => facts),
-      contributors: [...this.#contributors],
+      ranges: this.#fetched.durable,
+      sources: this.#sources.worthKeeping(),
+      contributors: [...this.#fetched.contributors],
       oneSourceOnly: this.#oneSourceOnly,
       path: this.#path,
       createdAtMs: this.createdAtMs,

@@ -46,6 +46,14 @@ function zeros<K extends string>(keys: readonly K[]): Record<K, number> {
   return Object.fromEntries(keys.map((key) => [key, 0])) as Record<K, number>;
 }
 
+/** What one link moved. */
+export interface LinkTraffic {
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  readonly messagesIn: number;
+  readonly messagesOut: number;
+}
+
 /** What the edge did since it started: plain numbers, read at scrape time. */
 export class EdgeCounters {
   readonly framesDropped = zeros(FRAME_DROP_REASONS);
@@ -79,4 +87,19 @@ export class EdgeCounters {
     /** In the order of `OUT_CLASS_NAMES`. */
     droppedByClass: [] as number[],
   };
+
+  /** Adds up what a link that is gone had counted. */
+  countClosed(link: LinkTraffic, droppedByClass: ArrayLike<number>): void {
+    const { closedLinks } = this;
+    this.linksClosed++;
+    closedLinks.bytesIn += link.bytesIn;
+    closedLinks.bytesOut += link.bytesOut;
+    closedLinks.messagesIn += link.messagesIn;
+    closedLinks.messagesOut += link.messagesOut;
+    for (let kind = 0; kind < droppedByClass.length; kind++) {
+      const dropped = droppedByClass[kind] ?? 0;
+      closedLinks.dropped += dropped;
+      closedLinks.droppedByClass[kind] = (closedLinks.droppedByClass[kind] ?? 0) + dropped;
+    }
+  }
 }

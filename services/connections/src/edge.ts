@@ -1,30 +1,20 @@
 import type { Socket } from 'node:net';
-import {
-  ByeCode,
-  formatPeerAddress,
-  isUsablePeerAddress,
-  parsePeerAddress,
-  type HandshakeOutcome,
-  type PeerCapabilities,
-} from '@filbert/gnutella';
+import { ByeCode, type HandshakeOutcome } from '@filbert/gnutella';
 import {
   edgeControl,
   edgeEgress,
   edgesSummary,
-  forEachDelivery,
-  forEachVerdict,
   HostOutcome,
   Ingress,
   ShardMap,
   StateStream,
-  type DeliverySink,
   type EdgeControlReply,
   type EdgeControlRequest,
-  type EgressBatch,
 } from '@filbert/contracts';
 import { formatHostPort, type Bus, type HostPort, type Logger, type Subscription } from '@filbert/kit';
 import { Acceptor } from './acceptor.ts';
 import { EdgeCounters } from './counters.ts';
+import { Deliveries } from './deliveries.ts';
 import { Dialer } from './dialer.ts';
 import { Doorkeeper, type Newcomer } from './doorkeeper.ts';
 import { FlushScheduler } from './flush-scheduler.ts';
@@ -41,7 +31,6 @@ import { LocalAddresses } from './local-addresses.ts';
 import { CompressionBudget } from './link/compression-budget.ts';
 import { LinkRegistry } from './link/link-registry.ts';
 import { LinkReporter } from './link/link-reporter.ts';
-import { outClassOf } from './link/out-queue.ts';
 import { PeerLink, type LinkHost } from './link/peer-link.ts';
 import { ReadTurns } from './link/read-turns.ts';
 import { NodeView } from './node-view.ts';
@@ -49,13 +38,10 @@ import { OwnPong, type OwnPongOptions } from './pongs/own-pong.ts';
 import { PongCache } from './pongs/pong-cache.ts';
 import { Surroundings } from './surroundings.ts';
 import { MergedFollower } from './tables/merged-follower.ts';
-import { DeliverySpan } from './traces.ts';
+import { TurnClock } from './turn-clock.ts';
 
 /** Addresses of leaves in a summary: a sample for crawlers. */
 const SUMMARY_LEAVES = 32;
-/** Duplicates of one link that end it, beside their share of all its messages (docs/protocol/02 §15). */
-const MIN_DUPLICATES = 5;
-const MAX_DUPLICATE_SHARE = 0.015;
 const TICK_MS = 1_000;
 /** Characters of a BYE's text. */
 const MAX_REASON_CHARS = 200;
@@ -88,7 +74,7 @@ export interface EdgeOptions {
 }
 
 /** The edge: holds links, applies every rule that needs one link only, and moves frames between links and shards. */
-export class Edge implements LinkHost, DeliverySink {
+export class Edge implements LinkHost {
   readonly counters = new EdgeCounters();
   readonly links = new LinkRegistry();
   readonly budget: CompressionBudget;
@@ -101,6 +87,7 @@ export class Edge implements LinkHost, DeliverySink {
   readonly halfPatches = new HalfPatches();
   readonly queryFilter = new QueryFilter();
   readonly #options: EdgeOptions;
+  readonly #clock = new TurnClock();
   readonly #wallClock: () => number;
   readonly #bus: Bus;
   readonly #log: Logger;
@@ -115,19 +102,13 @@ export class Edge implements LinkHost, DeliverySink {
   readonly #dialer: Dialer;
   readonly #acceptor: Acceptor;
   readonly #keepAlive: KeepAlive;
-  readonly #deliverySpan: DeliverySpan;
+  readonly #deliveries: Deliveries;
   readonly #subscriptions: Subscription[] = [];
   #ingress: Ingress | undefined;
   #context: EdgeContext | undefined;
   #timer: NodeJS.Timeout | undefined;
   #draining = false;
   #onEmpty: () => void = () => undefined;
-  /** One reading of the clock for all that happens in one event-loop turn. */
-  #now = performance.now();
-  #nowFresh = false;
-  readonly #forgetNow = (): void => {
-    this.#nowFresh = false;
-  };
 
   constructor(options: EdgeOptions) {
     this.#options = options;
@@ -136,12 +117,18 @@ export class Edge implements LinkHost, DeliverySink {
     this.userAgent = options.userAgent;
     this.#wallClock = options.wallClock ?? Date.now;
     this.startedAtMs = this.#wallClock();
-    const now = (): number => this.now();
+    const now = (): number => this.#clock.now();
     const { bus, edgeId, epoch, allowPrivate } = options;
     this.budget = new CompressionBudget(options.deflateBudgetBytes);
     this.flushes = new FlushScheduler(now);
     this.#state = new StateStream({ bus, edgeId, epoch, links: () => this.links.all() });
-    this.#deliverySpan = new DeliverySpan(edgeId, this.counters);
+    this.#deliveries = new Deliveries({
+      edgeId,
+      epoch,
+      links: this.links,
+      counters: this.counters,
+      wallClock: this.#wallClock,
+    });
     this.#reporter = new LinkReporter({ state: this.#state, now });
     this.#pongs = new PongCache(now, Math.random);
     this.#hosts = new HostReporter({ bus, edgeId, allowPrivate });
@@ -272,7 +259,7 @@ export class Edge implements LinkHost, DeliverySink {
       random: Math.random,
     };
     this.#subscriptions.push(
-      this.#bus.openReader(edgeEgress(edgeId), (batch) => this.#onEgress(batch)),
+      this.#bus.openReader(edgeEgress(edgeId), (batch) => this.#deliveries.onBatch(batch)),
       this.#bus.respond(edgeControl(edgeId), (request) => this.#onControl(request)),
     );
     this.#merged.start();
@@ -315,12 +302,7 @@ export class Edge implements LinkHost, DeliverySink {
   }
 
   now(): number {
-    if (!this.#nowFresh) {
-      this.#now = performance.now();
-      this.#nowFresh = true;
-      setImmediate(this.#forgetNow);
-    }
-    return this.#now;
+    return this.#clock.now();
   }
 
   /** Dials a peer. @returns why not, where it will not */
@@ -365,65 +347,9 @@ export class Edge implements LinkHost, DeliverySink {
     // Else the link's last words would find it gone.
     this.#ingress?.flush();
     this.#state.gone(link.number);
-    this.counters.linksClosed++;
-    const { closedLinks } = this.counters;
-    closedLinks.bytesIn += link.counters.bytesIn;
-    closedLinks.bytesOut += link.counters.bytesOut;
-    closedLinks.messagesIn += link.counters.messagesIn;
-    closedLinks.messagesOut += link.counters.messagesOut;
-    link.queue.dropped.forEach((dropped, kind) => {
-      closedLinks.dropped += dropped;
-      closedLinks.droppedByClass[kind] = (closedLinks.droppedByClass[kind] ?? 0) + dropped;
-    });
+    this.counters.countClosed(link.counters, link.queue.dropped);
     this.#log.debug({ link: link.number, role: link.role, reason }, 'link closed');
     if (this.links.size === 0) this.#onEmpty();
-  }
-
-  deliver(bytes: Uint8Array, start: number, end: number, ttl: number, hops: number, number: number): void {
-    const link = this.links.get(number);
-    if (link === undefined) {
-      this.counters.deliveriesUnknownLink++;
-    } else if (link.relay(outClassOf(bytes[start + 16] as number), bytes, start, end, ttl, hops)) {
-      this.counters.deliveries++;
-    } else {
-      this.counters.deliveriesQueueFull++;
-    }
-  }
-
-  beginTraced(trace: string, bytes: Uint8Array, start: number, links: number): void {
-    this.#deliverySpan.begin(trace, bytes, start, links);
-  }
-
-  endTraced(): void {
-    this.#deliverySpan.end();
-  }
-
-  #onEgress(batch: EgressBatch): void {
-    this.counters.egressAge.observe((this.#wallClock() - batch.sentAtMs) / 1_000);
-    if (batch.edgeEpoch !== this.#options.epoch) {
-      this.counters.deliveriesOldEpoch += batch.links.length >>> 2;
-      return;
-    }
-    forEachDelivery(batch, this);
-    if (batch.verdicts.length > 0) {
-      forEachVerdict(batch, (number, duplicates, bad, useful) => this.#judge(number, duplicates, bad, useful));
-    }
-  }
-
-  #judge(number: number, duplicates: number, bad: number, useful: number): void {
-    const link = this.links.get(number);
-    if (link === undefined) return;
-    const { counters } = link;
-    counters.duplicates += duplicates;
-    counters.bad += bad;
-    counters.useful += useful;
-    if (
-      duplicates > 0 &&
-      counters.duplicates >= MIN_DUPLICATES &&
-      counters.duplicates > counters.messagesIn * MAX_DUPLICATE_SHARE
-    ) {
-      link.bye(401, 'Too many duplicate messages');
-    }
   }
 
   #onControl(request: EdgeControlRequest): EdgeControlReply {
@@ -508,7 +434,7 @@ export class Edge implements LinkHost, DeliverySink {
       remoteIp: how.remoteIp,
       remotePort: how.remotePort,
       isLimited: this.#around.isLimited(how.remoteIp),
-      listenAddress: this.#believedAddress(peer, how),
+      listenAddress: how.address ?? this.#around.believedAddress(peer.listenAddress, how.remoteIp),
       outgoing: how.outgoing,
       inflateIn,
       deflateOut,
@@ -529,18 +455,6 @@ export class Edge implements LinkHost, DeliverySink {
     );
     greet(context, link);
     link.open(rest);
-  }
-
-  /** Where the peer listens: where we reached it, else what it says if that is its own address. */
-  #believedAddress(
-    peer: PeerCapabilities,
-    how: { readonly address: string | undefined; readonly remoteIp: string },
-  ): string {
-    if (how.address !== undefined) return how.address;
-    const said = peer.listenAddress === undefined ? undefined : parsePeerAddress(peer.listenAddress);
-    if (said === undefined || !isUsablePeerAddress(said, this.#options)) return '';
-    // In a closed network, among containers for one, source addresses may be translated.
-    return said.host === how.remoteIp || !this.#around.isLimited(how.remoteIp) ? formatPeerAddress(said) : '';
   }
 }
 

@@ -83,6 +83,14 @@ export class Surroundings {
     return ownAddressOf(facts) ?? local;
   }
 
+  /** Where a peer that came by itself listens: what it says, if that is its own address; else empty. */
+  believedAddress(said: string | undefined, remoteIp: string): string {
+    const address = said === undefined ? undefined : parsePeerAddress(said);
+    if (address === undefined || !isUsablePeerAddress(address, this.#options)) return '';
+    // In a closed network, among containers for one, source addresses may be translated.
+    return address.host === remoteIp || !this.isLimited(remoteIp) ? formatPeerAddress(address) : '';
+  }
+
   /** Whether a link to this address exists somewhere in the node, or it is our own. */
   isTaken(address: string): boolean {
     return this.#links.hasAddress(address) || this.#view.heldElsewhere(address) || this.#ownAddresses().has(address);

@@ -15,9 +15,20 @@ const CONNECT_TIMEOUT_MS = 2_000;
 /** A handed-over connection on which nothing moves for this long is closed. */
 const IDLE_MS = 180_000;
 
-/** What became of HTTP and GIV connections on the Gnutella port: labels of a metric. */
+/**
+ * What became of HTTP and GIV connections on the Gnutella port: labels of a metric. A worker that cannot be reached is counted,
+ * and the connection goes to another one.
+ */
 export const HAND_OVER_RESULTS = ['local', 'worker', 'no-worker', 'too-many', 'worker-unreachable'] as const;
 export type HandOverResult = (typeof HAND_OVER_RESULTS)[number];
+
+/** A worker as it said itself to be. */
+interface Worker {
+  readonly summary: TransfersSummary;
+  readonly at: number;
+  /** Connections that it was given since: else all of a second would go to the same one. */
+  given: number;
+}
 
 /**
  * Gives HTTP and GIV connections to a transfers worker (docs/architecture.md, "Hand-over"): the socket itself where the
@@ -34,7 +45,7 @@ export class HandOver {
   readonly #bus: Bus;
   readonly #local: ((socket: Socket, first: Buffer) => void) | undefined;
   readonly #now: () => number;
-  readonly #workers = new Map<string, { readonly summary: TransfersSummary; readonly at: number }>();
+  readonly #workers = new Map<string, Worker>();
   readonly #piped = new Set<Socket>();
   #subscription: Subscription | undefined;
 
@@ -59,7 +70,7 @@ export class HandOver {
     if (this.#local !== undefined) return;
     this.#subscription = this.#bus.subscribe(transfersSummary, (summary) => {
       this.#workers.delete(summary.workerId);
-      if (this.#workers.size < MAX_WORKERS) this.#workers.set(summary.workerId, { summary, at: this.#now() });
+      if (this.#workers.size < MAX_WORKERS) this.#workers.set(summary.workerId, { summary, at: this.#now(), given: 0 });
     });
   }
 
@@ -78,7 +89,8 @@ export class HandOver {
     const worker = this.#choose();
     if (worker === undefined) return this.#refuse(socket, 'no-worker');
     if (this.#piped.size >= MAX_HANDED_OVER) return this.#refuse(socket, 'too-many');
-    this.#pipe(socket, remoteIp, first, worker);
+    worker.given++;
+    this.#pipe(socket, remoteIp, first, worker.summary);
   }
 
   #refuse(socket: Socket, result: HandOverResult): void {
@@ -87,17 +99,12 @@ export class HandOver {
   }
 
   /** The worker with the most free slots, among equals the one with the fewest uploads. */
-  #choose(): TransfersSummary | undefined {
+  #choose(): Worker | undefined {
     const oldest = this.#now() - WORKER_LIFETIME_MS;
-    let best: TransfersSummary | undefined;
-    for (const [id, { summary, at }] of this.#workers) {
-      if (at < oldest) this.#workers.delete(id);
-      if (at < oldest || summary.draining || summary.internalAddress === '') continue;
-      const better =
-        best === undefined ||
-        summary.freeSlots > best.freeSlots ||
-        (summary.freeSlots === best.freeSlots && summary.uploads < best.uploads);
-      if (better) best = summary;
+    let best: Worker | undefined;
+    for (const [id, worker] of this.#workers) {
+      if (worker.at < oldest) this.#workers.delete(id);
+      else if (!worker.summary.draining && worker.summary.internalAddress !== '') best = lessBusy(best, worker);
     }
     return best;
   }
@@ -111,6 +118,8 @@ export class HandOver {
     });
     this.#piped.add(socket);
     socket.pause();
+    // Else Node would end our half, and the answer with it, when the peer ends its own.
+    socket.allowHalfOpen = true;
     const upstream = connect({ host: target.host, port: target.port, noDelay: true });
     const timer = setTimeout(() => upstream.destroy(new Error('the worker does not answer')), CONNECT_TIMEOUT_MS);
     timer.unref();
@@ -123,8 +132,11 @@ export class HandOver {
     upstream.once('error', () => {
       if (reached) return;
       release();
+      socket.off('close', release);
+      this.results['worker-unreachable']++;
+      // Until it says again that it lives. There are fewer with each try, so that the tries end.
       this.#workers.delete(worker.workerId);
-      this.#refuse(socket, 'worker-unreachable');
+      if (!socket.destroyed) this.take(socket, remoteIp, first);
     });
     upstream.once('connect', () => {
       reached = true;
@@ -140,4 +152,11 @@ export class HandOver {
       pipeline(upstream, socket, () => undefined);
     });
   }
+}
+
+function lessBusy(best: Worker | undefined, worker: Worker): Worker {
+  if (best === undefined) return worker;
+  const moreFree = worker.summary.freeSlots - worker.given - (best.summary.freeSlots - best.given);
+  if (moreFree !== 0) return moreFree > 0 ? worker : best;
+  return worker.summary.uploads + worker.given < best.summary.uploads + best.given ? worker : best;
 }

@@ -9,6 +9,8 @@ import { hit, names, query, receivers, ShardWorld, type Delivery, type QueryOpti
 // - 21: LimeWire drops a second extension; here it goes on, as does a third.
 // - 22: LimeWire extends only what was a probe (TTL 1) at first; here what was first seen with TTL 2 or 3 goes on too.
 
+const zero = [0, 0, 0];
+
 class Probing extends ShardWorld {
   readonly prober: Link;
   readonly other: Link;
@@ -162,6 +164,69 @@ describe('RouterShard: queries seen before', () => {
       world.ask({ id: 100 + generation, ttl: 1 });
     }
     assert.deepEqual(receivers(world.ask({ ttl: 1 })), [world.near]);
+  });
+
+  describe('of out-of-band queries that several ultrapeers proxied', () => {
+    const PROXIES = [0xc0000205, 0xc633640a] as const;
+    const proxied = (which: 0 | 1, options: QueryOptions = {}): QueryOptions => ({
+      outOfBand: true,
+      proxy: PROXIES[which],
+      ...options,
+    });
+
+    it('router: a copy is a duplicate, and nobody’s fault', () => {
+      const world = new Probing();
+      assert.deepEqual(receivers(world.ask(proxied(0))), [world.other, world.near]);
+      assert.deepEqual(world.ask(proxied(1)), []);
+      assert.deepEqual(world.ask(proxied(1), world.other), []);
+      assert.equal(world.shard.counters.dropped.duplicate, 2);
+      assert.deepEqual([world.verdicts(world.prober), world.verdicts(world.other)], [zero, zero]);
+    });
+
+    it('router: a copy with a higher TTL goes on to ultrapeers alone, and its hits find back', () => {
+      const world = new Probing();
+      world.ask(proxied(0, { ttl: 1 }));
+      assert.deepEqual(receivers(world.ask(proxied(1, { ttl: 3 }))), [world.other]);
+      const answer = hit();
+      query('test', proxied(1))
+        .subarray(0, 16)
+        .forEach((byte, i) => (answer[i] = byte));
+      assert.deepEqual(receivers(world.send(world.other, answer)), [world.prober]);
+      assert.deepEqual(world.ask(proxied(0, { ttl: 3 })), [], 'the first one has then been as far');
+    });
+
+    it('router: extensions of all copies together are three at most', () => {
+      const world = new Probing();
+      world.ask(proxied(0, { ttl: 0 }));
+      const sent = [1, 2, 3, 4].map((ttl) => world.ask(proxied(ttl % 2 === 0 ? 0 : 1, { ttl })).length);
+      assert.deepEqual(sent, [0, 1, 1, 0], 'the first one, of TTL 1, reaches nobody and counts');
+    });
+
+    it('router: what a leaf asks of us itself is not asked again for its other ultrapeers', () => {
+      const world = new Probing();
+      const asking = world.leaf(names(['x']));
+      world.ask({ outOfBand: true, ttl: 1 }, asking);
+      assert.deepEqual(world.ask(proxied(0, { ttl: 4 })), []);
+      assert.equal(world.shard.searches.active, 1);
+    });
+
+    it('router: without the flag those bytes are like others, and the address alone makes two queries', () => {
+      const world = new Probing();
+      for (const proxy of PROXIES) {
+        assert.deepEqual(receivers(world.ask({ proxy })), [world.other, world.near]);
+      }
+    });
+
+    it('router: one is forgotten after two generations, as routes are', () => {
+      const world = new Probing();
+      world.ask(proxied(0));
+      for (let generation = 1; generation <= 2; generation++) {
+        world.now += QUERY_ROUTE_MS;
+        assert.deepEqual(world.ask(proxied(1)), []);
+        world.ask(proxied(0, { id: 100 + generation }));
+      }
+      assert.deepEqual(receivers(world.ask(proxied(1))), [world.other, world.near]);
+    });
   });
 
   it('router: reports duplicates, bad and useful frames of each link to its edge once', () => {

@@ -10,6 +10,7 @@ import {
   HEADER_BYTES,
   QueryFlag,
   tableForNames,
+  writeOobAddress,
   type SlotSet,
 } from '@filbert/gnutella';
 import {
@@ -158,15 +159,19 @@ export interface QueryOptions {
   readonly hops?: number;
   readonly sha1?: Uint8Array;
   readonly outOfBand?: boolean;
+  /** The address that whoever proxied it wrote into its GUID, as a number. */
+  readonly proxy?: number;
   /** GGEP WH: true for the value of What's New, or another value. */
   readonly whatsNew?: boolean | number;
 }
 
 /** A QUERY that came over a link: TTL 3 and hops 0 unless told. */
 export function query(text: string, options: QueryOptions = {}): Uint8Array {
-  const { id = 1, ttl = 3, hops = 0, sha1, outOfBand = false, whatsNew = false } = options;
+  const { id = 1, ttl = 3, hops = 0, sha1, outOfBand = false, proxy, whatsNew = false } = options;
+  const ownGuid = guid(id);
+  if (proxy !== undefined) writeOobAddress(ownGuid, 0, proxy, proxy & 0xffff);
   return encodeQuery(
-    { guid: guid(id), ttl, hops },
+    { guid: ownGuid, ttl, hops },
     {
       flags: QueryFlag.GGEP_HASH | (outOfBand ? QueryFlag.OUT_OF_BAND : 0),
       text,

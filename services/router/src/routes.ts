@@ -11,6 +11,8 @@ export const PUSH_ROUTE_MS = 60 * 60_000;
 /** PUSH message GUIDs of one generation, kept to drop duplicates. */
 export const MAX_SEEN_PUSHES = 24_576;
 const SEEN_PUSH_MS = 7 * 60_000;
+/** Out-of-band queries of one generation, by GUID without its address; two generations are kept. */
+export const MAX_SEEN_OUT_OF_BAND = 98_304;
 /** Servents of one generation that PUSHes were asked for over HTTP. */
 export const MAX_PROXIED_SERVENTS = 12_288;
 /** PUSHes that one servent gets in this time because somebody asked over HTTP (docs/protocol/08 §3.2). */
@@ -64,6 +66,18 @@ export function createPushRoutes(now: () => number): GuidTable {
 /** GUIDs of PUSH messages seen, each with the link (serial) that it came over. */
 export function createSeenPushes(now: () => number): GuidTable {
   return new GuidTable({ maxEntries: MAX_SEEN_PUSHES, width: 1, generationMs: SEEN_PUSH_MS, now });
+}
+
+/** Columns of an out-of-band query, whoever proxied it. */
+export const OutOfBandColumn = {
+  highestTtl: 0,
+  /** Copies that went on after the first. */
+  extensions: 1,
+};
+
+/** Out-of-band queries seen, by mangled GUID: copies of one that several ultrapeers proxied differ in the address only. */
+export function createSeenOutOfBand(now: () => number): GuidTable {
+  return new GuidTable({ maxEntries: MAX_SEEN_OUT_OF_BAND, width: 2, generationMs: QUERY_ROUTE_MS, now });
 }
 
 /** Columns of a servent that PUSHes were asked for. */

@@ -5,6 +5,7 @@ import {
   HEADER_BYTES,
   HOPS_OFFSET,
   judgeServentGuid,
+  mangleOobGuid,
   newQueryHitSummary,
   QueryDefect,
   QueryScanner,
@@ -23,9 +24,11 @@ import { Outbox, type EgressWriter } from './outbox.ts';
 import {
   createPushRoutes,
   createQueryRoutes,
+  createSeenOutOfBand,
   createSeenPushes,
   learnWay,
   noteWay,
+  OutOfBandColumn,
   QUERY_ROUTE_MS,
   QueryColumn,
   ServentColumn,
@@ -76,6 +79,8 @@ export class RouterShard {
   readonly #queries;
   readonly #pushWays;
   readonly #seenPushes;
+  readonly #seenOutOfBand;
+  readonly #mangled = new Uint8Array(GUID_BYTES);
   readonly #scanner = new QueryScanner();
   readonly #summary = newQueryHitSummary();
   readonly #startedAt: number;
@@ -87,6 +92,7 @@ export class RouterShard {
     this.#queries = createQueryRoutes(options.now);
     this.#pushWays = createPushRoutes(options.now);
     this.#seenPushes = createSeenPushes(options.now);
+    this.#seenOutOfBand = createSeenOutOfBand(options.now);
     this.outbox = new Outbox({ shard: options.shard, counters: this.counters, open: options.openEgress });
     this.links = new LinkTable({
       onGone: (link) => {
@@ -182,12 +188,20 @@ export class RouterShard {
     }
     // The reply to a query that came from too far could not get back, unless it goes out of band.
     if (hopsIn > MAX_TTL && !scanner.outOfBand) return this.#drop('hops-exceeded');
+    // What we search for ourselves with TTLs of our own is never sent on when it comes back.
+    const highestTtl = from.kind === LinkKind.LINK_KIND_ULTRAPEER ? ttlIn : MAX_TTL;
+    const novelty = scanner.outOfBand ? this.#noteOutOfBand(bytes, start, highestTtl) : 'new';
+    // Whoever sent this copy cannot know of the other one: nothing speaks against it.
+    if (novelty === 'seen') return this.#drop('duplicate');
     const handle = this.#queries.insert(bytes, start);
     noteWay(this.#queries, handle, from.serial, bytes[start + TTL_OFFSET] as number);
-    // What we search for ourselves with TTLs of our own is never sent on when it comes back.
-    this.#queries.set(handle, QueryColumn.highestTtl, from.kind === LinkKind.LINK_KIND_ULTRAPEER ? ttlIn : MAX_TTL);
-    const id = this.outbox.nextFrameId();
+    this.#queries.set(handle, QueryColumn.highestTtl, highestTtl);
     const hops = hopsIn + hopOf(from);
+    if (novelty === 'extension') {
+      this.#extend(bytes, start, end, from, ttlIn, hops);
+      return;
+    }
+    const id = this.outbox.nextFrameId();
     if (scanner.whatsNew) {
       this.#sendWhatsNew(id, bytes, start, end, from, hops <= MAX_WHATS_NEW_HOPS ? ttlIn - 1 : 0, hops);
       return;
@@ -215,11 +229,34 @@ export class RouterShard {
       from.bad++;
       return this.#drop('malformed');
     }
-    if (scanner.whatsNew) return this.#drop('duplicate');
+    if (scanner.outOfBand && this.#noteOutOfBand(bytes, start, ttlIn) === 'seen') return this.#drop('duplicate');
     routes.set(known, QueryColumn.highestTtl, ttlIn);
     routes.set(known, QueryColumn.extensions, extensions + 1);
-    const hops = (bytes[start + HOPS_OFFSET] as number) + 1;
+    this.#extend(bytes, start, end, from, ttlIn, (bytes[start + HOPS_OFFSET] as number) + 1);
+  }
+
+  /** Sends a query on that leaves had already. */
+  #extend(bytes: Uint8Array, start: number, end: number, from: Link, ttlIn: number, hops: number): void {
+    if (this.#scanner.whatsNew || from.kind !== LinkKind.LINK_KIND_ULTRAPEER) return this.#drop('duplicate');
     this.#sendToUltrapeers(this.outbox.nextFrameId(), bytes, start, end, from, ttlIn - 1, hops);
+  }
+
+  /** Whether an out-of-band query came before, from whichever ultrapeer that proxied it (docs/protocol/06 §1). */
+  #noteOutOfBand(bytes: Uint8Array, start: number, ttl: number): 'new' | 'extension' | 'seen' {
+    const seen = this.#seenOutOfBand;
+    const mangled = this.#mangled;
+    for (let i = 0; i < GUID_BYTES; i++) mangled[i] = bytes[start + i] as number;
+    mangleOobGuid(mangled);
+    const known = seen.find(mangled, 0);
+    if (known < 0) {
+      seen.set(seen.insert(mangled, 0), OutOfBandColumn.highestTtl, ttl);
+      return 'new';
+    }
+    const extensions = seen.get(known, OutOfBandColumn.extensions);
+    if (ttl <= seen.get(known, OutOfBandColumn.highestTtl) || extensions >= MAX_EXTENSIONS) return 'seen';
+    seen.set(known, OutOfBandColumn.highestTtl, ttl);
+    seen.set(known, OutOfBandColumn.extensions, extensions + 1);
+    return 'extension';
   }
 
   #sendToMatchingLeaves(id: number, bytes: Uint8Array, start: number, end: number, from: Link, hops: number): void {

@@ -1,7 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
-import { classifyHost, Descriptor, FUNCTION_OFFSET, isUsablePeerAddress, type PeerAddress } from '@filbert/gnutella';
+import {
+  asGuid,
+  classifyHost,
+  Descriptor,
+  FUNCTION_OFFSET,
+  GUID_BYTES,
+  isUsablePeerAddress,
+  type Guid,
+  type PeerAddress,
+} from '@filbert/gnutella';
 import {
   FactsFollower,
   InternalEdge,
@@ -115,6 +124,8 @@ export class Transfers {
       counters,
       shareFolders: options.shareFolders,
       isLimited,
+      serventGuid: () => this.#serventGuid(),
+      ownAddress: () => (this.#facts.facts?.firewalled === true ? undefined : this.#ownAddresses()[0]),
       wallClock: Date.now,
       now,
       ...(options.requestTimeoutMs === undefined ? {} : { requestTimeoutMs: options.requestTimeoutMs }),
@@ -138,7 +149,7 @@ export class Transfers {
     this.#pushUploads = new PushUploads({
       library,
       counters,
-      serventGuid: () => this.#facts.facts?.serventGuid,
+      serventGuid: () => this.#serventGuid(),
       ownAddresses: () => this.#ownAddresses(),
       allowPrivate,
       isLimited,
@@ -261,6 +272,11 @@ export class Transfers {
     if (await relayGiv(bus, workerId, connection, line, () => givs.relayed++)) return;
     givs.unrequested++;
     connection.destroy();
+  }
+
+  #serventGuid(): Guid | undefined {
+    const guid = this.#facts.facts?.serventGuid;
+    return guid?.length === GUID_BYTES ? asGuid(guid) : undefined;
   }
 
   /** Where peers can connect to us, the best first. */

@@ -162,6 +162,24 @@ describe('transfers: PUSH and GIV', () => {
     }
   });
 
+  it('tells who sent a PUSH where we can be connected to, unless a firewall is known to be in the way', async () => {
+    for (const firewalled of [false, true]) {
+      const network = new PushNetwork();
+      const guid = asGuid(new Uint8Array(randomBytes(16)));
+      const facts = { serventGuid: guid, advertisedAddress: '203.0.114.7:6346', firewalled };
+      const serving = await startWorker({ listen: undefined, internalEdge: network.edge(), facts });
+      const file = serving.library.add('abc.txt', CONTENT);
+      const { port, accepted } = await listener();
+      network.send(pushFrame(guid, port));
+      const peer = new RawHttp(await waitFor('the connection', () => accepted[0]));
+      await peer.until((held) => (held.includes('\n\n') ? held.indexOf('\n\n') + 2 : undefined));
+      const path = `/uri-res/N2R?${formatSha1Urn(file.sha1)}`;
+      const { headers } = await peer.ask(`GET ${path} HTTP/1.1\r\nHost: x\r\nRange: bytes=0-9\r\n\r\n`);
+      assert.equal(headers.get('x-host'), firewalled ? undefined : '203.0.114.7:6346');
+      assert.equal(headers.get('x-guid'), guidToHex(guid));
+    }
+  });
+
   it('connects also for an index that it does not know', async () => {
     const { network, guid } = await pair();
     const { port, accepted } = await listener();

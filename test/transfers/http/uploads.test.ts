@@ -5,15 +5,19 @@ import { join } from 'node:path';
 import { base32Encode, decodeQueryHit, formatSha1Urn, HEADER_BYTES } from '@filbert/gnutella';
 import { RawHttp, type RawResponse } from '../raw-http.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { cleanUp, startWorker, temporaryFolder, TestLibrary, type Worker } from '../worker.ts';
+import { cleanUp, startWorker, temporaryFolder, TestLibrary, type Worker, type WorkerOptions } from '../worker.ts';
 
 const CONTENT = randomBytes(300_000);
 
 describe('transfers: uploads', () => {
   afterEach(cleanUp);
 
-  async function sharing(name = 'some song.mp3', content: Buffer = CONTENT): Promise<{ worker: Worker; urn: string }> {
-    const worker = await startWorker();
+  async function sharing(
+    name = 'some song.mp3',
+    content: Buffer = CONTENT,
+    options: WorkerOptions = {},
+  ): Promise<{ worker: Worker; urn: string }> {
+    const worker = await startWorker(options);
     const file = worker.library.add(name, content);
     return { worker, urn: formatSha1Urn(file.sha1) };
   }
@@ -94,12 +98,19 @@ describe('transfers: uploads', () => {
       assert.ok(Buffer.concat(bodies).equals(CONTENT));
     });
 
-    it('tells features with the first response only', async () => {
-      const { worker, urn } = await sharing();
+    it('says who we are and what we can do with the first response only', async () => {
+      const serventGuid = new Uint8Array(16).fill(0xab);
+      const facts = { serventGuid, advertisedAddress: '203.0.114.7:6346' };
+      const { worker, urn } = await sharing('x', CONTENT, { facts });
       const client = await RawHttp.connect(worker.port);
       const request = `GET /uri-res/N2R?${urn} HTTP/1.1\r\nHost: x\r\nRange: bytes=0-0\r\n\r\n`;
-      assert.match((await client.ask(request)).headers.get('x-features') ?? '', /queue\/0\.1/);
-      assert.equal((await client.ask(request)).headers.has('x-features'), false);
+      const { headers: first } = await client.ask(request);
+      assert.match(first.get('x-features') ?? '', /queue\/0\.1/);
+      assert.equal(first.get('x-guid'), 'ab'.repeat(16));
+      assert.equal(first.get('x-remote-ip'), '127.0.0.1');
+      assert.equal(first.has('x-host'), false, 'who connected to us knows how');
+      const { headers: second } = await client.ask(request);
+      for (const name of ['x-features', 'x-guid', 'x-remote-ip']) assert.equal(second.has(name), false, name);
     });
   });
 

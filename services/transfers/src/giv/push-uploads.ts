@@ -4,7 +4,6 @@ import {
   formatPeerAddress,
   guidEquals,
   guidKey,
-  GUID_BYTES,
   HEADER_BYTES,
   isUsablePeerAddress,
   pushAddress,
@@ -35,7 +34,7 @@ export interface PushUploadsOptions {
   readonly library: LibraryLookup;
   readonly counters: TransfersCounters;
   /** Undefined until the facts are known. */
-  readonly serventGuid: () => Uint8Array | undefined;
+  readonly serventGuid: () => Guid | undefined;
   /** The addresses that peers know the node by. */
   readonly ownAddresses: () => readonly PeerAddress[];
   readonly allowPrivate: boolean;
@@ -95,7 +94,7 @@ export class PushUploads {
     const push = decodePush(bytes, start + HEADER_BYTES, end);
     if (!push.ok) return 'malformed';
     const own = this.#options.serventGuid();
-    if (own?.length !== GUID_BYTES || !guidEquals(push.value.serventGuid, own)) return 'not-ours';
+    if (own === undefined || !guidEquals(push.value.serventGuid, own)) return 'not-ours';
     if (push.value.fileIndex === FIREWALL_TO_FIREWALL_INDEX) return 'rudp';
     const address = pushAddress(push.value);
     if (address === undefined || !isUsablePeerAddress(address, { allowPrivate })) return 'bad-address';

@@ -1,4 +1,5 @@
-import { formatSha1Urn, parseSha1Urn, type Sha1 } from '@filbert/gnutella';
+import { formatPeerAddress, formatSha1Urn, guidToHex, parseSha1Urn } from '@filbert/gnutella';
+import type { Guid, PeerAddress, Sha1 } from '@filbert/gnutella';
 import { startSpan } from '@filbert/kit';
 import type { TransfersCounters } from '../counters.ts';
 import type { LibraryAnswer, LibraryFile, LibraryLookup } from '../library.ts';
@@ -42,6 +43,10 @@ export interface UploadServerOptions {
   readonly shareFolders: readonly string[];
   /** Whether the limits per address apply to this one. */
   readonly isLimited: (ip: string) => boolean;
+  /** Undefined while unknown. */
+  readonly serventGuid: () => Guid | undefined;
+  /** Where peers can connect to us; undefined where they cannot or nothing is known. */
+  readonly ownAddress: () => PeerAddress | undefined;
   /** ms since 1970 */
   readonly wallClock: () => number;
   /** ms, never goes back */
@@ -382,8 +387,21 @@ export class UploadServer {
   }
 
   #commonHeaders(session: Session, keep: boolean): string[] {
-    const first = session.requests <= 1 ? [FEATURES, `X-Remote-IP: ${session.connection.remote.host}`] : [];
+    const first = session.requests <= 1 ? this.#introduction(session) : [];
     return [...first, `Connection: ${keep ? 'keep-alive' : 'close'}`];
+  }
+
+  /** Who we are, told with the first response of a connection (docs/protocol/08-push-and-transfers.md §4.2). */
+  #introduction({ connection, pushed }: Session): string[] {
+    const guid = this.#options.serventGuid();
+    const own = pushed ? this.#options.ownAddress() : undefined;
+    return [
+      FEATURES,
+      `X-Remote-IP: ${connection.remote.host}`,
+      ...(guid === undefined ? [] : [`X-GUID: ${guidToHex(guid)}`]),
+      // Whoever sent a PUSH may come by itself the next time.
+      ...(own === undefined ? [] : [`X-Host: ${formatPeerAddress(own)}`]),
+    ];
   }
 }
 

@@ -7,12 +7,15 @@ import { bootstrapV1, connectionsV1, searchV1, transfersV1 } from '@filbert/cont
 import { base32Encode } from '@filbert/gnutella';
 import { callStream, callUnary, createRpcClient, parseHostPort } from '@filbert/kit';
 import { NodeProcess, runFilbert } from '../support/node-process.ts';
+import { RawPeer } from '../support/raw-peer.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { FORMS } from './support/forms.ts';
 import { spelledAnew } from './support/sharing-node.ts';
 
 const CALL = { timeoutMs: 5_000 };
 const DOWNLOAD_TIMEOUT_MS = 30_000;
+/** A change of the library is in the table of every ultrapeer after this time. */
+const TABLE_TIMEOUT_MS = 20_000;
 const { DOWNLOAD_STATE_COMPLETED } = transfersV1.DownloadState;
 
 type Client = ReturnType<typeof createRpcClient>;
@@ -112,6 +115,19 @@ for (const { form, how, host, args, from } of CASES) {
       assert.deepEqual([facts.ownAddress, facts.ownAddressFrom], [sharersAddress, from]);
       const status = await runFilbert(['status', '--data', sharer.dataDir]);
       assert.match(status.stdout, new RegExp(`^own address +${sharersAddress} \\(`, 'm'));
+    });
+
+    it('is in the table that ultrapeers get: its words, their prefixes and its hash', async () => {
+      const { host: listened, port } = sharer.gnutella;
+      const peer = await RawPeer.connect({
+        host: listened === '0.0.0.0' ? '127.0.0.1' : listened,
+        port,
+        role: 'ultrapeer',
+      });
+      const names = ['quiet', 'river', 'recording', 'recordi', `urn:sha1:${sha1}`];
+      await peer.waitTable((table) => names.every((name) => table.has(name)), TABLE_TIMEOUT_MS);
+      await peer.waitTable((table) => !table.has('pomegranate') && !table.has(`urn:sha1:${'A'.repeat(32)}`));
+      await peer.close();
     });
 
     it('is found by words and by hash, with an address that serves it', async () => {

@@ -133,6 +133,23 @@ describe('k8s/overlays/single-node', () => {
     assert.ok(names.indexOf('HOST_IP') < names.indexOf('FILBERT_ADVERTISE'));
   });
 
+  it('keeps all pods on the node whose address peers are told', () => {
+    const affinity = {
+      podAffinity: {
+        requiredDuringSchedulingIgnoredDuringExecution: [
+          {
+            topologyKey: 'kubernetes.io/hostname',
+            labelSelector: { matchLabels: { 'app.kubernetes.io/component': 'bootstrap' } },
+          },
+        ],
+      },
+    };
+    for (const { metadata, spec } of workloads(objects)) {
+      const expected = metadata.name === 'bootstrap' ? undefined : affinity;
+      assert.deepEqual(spec.template.spec['affinity'], expected, metadata.name);
+    }
+  });
+
   it('puts everything into its namespace', () => {
     for (const { kind, metadata } of objects) {
       if (kind !== 'Namespace') assert.equal(metadata['namespace'], 'filbert', `${kind} ${metadata.name}`);

@@ -192,6 +192,9 @@ describe('LinkTable', () => {
     assert.equal(links.merged.count, 500 * 64);
     applied(links, edge, recordOf(4, { kind: LinkKind.LINK_KIND_LIBRARY, table: wholeTable(tableOf(['alpha'], 10)) }));
     assert.ok(links.merged.count > 500 * 64);
+    // Nobody but ourselves can tell others what we share.
+    applied(links, edge, recordOf(4, { kind: LinkKind.LINK_KIND_LIBRARY, table: wholeTable(full(1_000)) }));
+    assert.equal(links.merged.count, 1_000 * 64);
   });
 
   it('router: a leaf that becomes an ultrapeer leaves the merged table and joins the ultrapeers, and back', () => {

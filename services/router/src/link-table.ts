@@ -269,7 +269,8 @@ export class LinkTable {
       link.isFiltered &&
       link.hopsFlow >= MERGE_MIN_HOPS_FLOW &&
       table.bits > MIN_TABLE_BITS &&
-      table.count <= (1 << table.bits) * MERGE_MAX_FILL;
+      // What we share ourselves is told in any case: no other node could tell of it.
+      (link.kind === LinkKind.LINK_KIND_LIBRARY || table.count <= (1 << table.bits) * MERGE_MAX_FILL);
     if (wanted === link.merged) return;
     link.merged = wanted;
     if (wanted) this.merged.add(table);

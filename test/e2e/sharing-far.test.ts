@@ -8,13 +8,10 @@ import type { NodeOptions } from '../support/node-process.ts';
 import { FORMS } from './support/forms.ts';
 import { SharingNode, type Wanted } from './support/sharing-node.ts';
 
-/**
- * Chains of four nodes, each linked to its neighbours only. In the second each other node runs as processes, so that both
- * forms share, relay and seek, whichever way.
- */
+/** Chains of four nodes, each linked to its neighbours only; which of them run as processes. */
 const CHAINS = [
   { name: 'embedded', processes: [] },
-  { name: 'processes', processes: [0, 2] },
+  { name: 'processes', processes: [0, 1, 2, 3] },
 ] as const;
 
 /** Each node of the chain shares one file; the words are in no other name. */

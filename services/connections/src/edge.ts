@@ -345,8 +345,8 @@ export class Edge implements LinkHost {
     this.halfPatches.finished(link);
     this.queryFilter.forget(link);
     // Else the link's last words would find it gone.
-    this.#ingress?.flush();
-    this.#state.gone(link.number);
+    if (this.#ingress === undefined) this.#state.gone(link.number);
+    else this.#ingress.whenTaken(() => this.#state.gone(link.number));
     this.counters.countClosed(link.counters, link.queue.dropped);
     this.#log.debug({ link: link.number, role: link.role, reason }, 'link closed');
     if (this.links.size === 0) this.#onEmpty();

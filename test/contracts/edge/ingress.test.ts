@@ -3,6 +3,8 @@ import {
   BATCH_TARGET_BYTES,
   edgeState,
   forEachFrame,
+  MAX_TAKEN_WAIT_MS,
+  MAX_TAKEN_WAITS,
   routerIngress,
   ShardMap,
   type IngressBatch,
@@ -12,6 +14,7 @@ import { Ingress, StateStream } from '@filbert/contracts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { EDGE_ID, turns } from '../../support/frame-bench.ts';
 import { encodeFrame, pushPayload, randomGuid, RAW_DESCRIPTOR } from '../../support/raw-wire.ts';
+import { waitFor } from '../../support/wait-for.ts';
 
 function query(payloadBytes: number, guid = randomGuid(), hops = 0): Buffer {
   return encodeFrame({ guid, descriptor: RAW_DESCRIPTOR.query, ttl: 3, hops, payload: Buffer.alloc(payloadBytes) });
@@ -83,18 +86,75 @@ describe('connections ingress', () => {
     );
   });
 
-  it('lets frames out before a record that follows them, when told to', async () => {
-    open(1);
-    add(query(10));
-    ingress.flush();
-    state.gone(9);
-    state.flush();
-    await turns();
-    assert.deepEqual(
-      events.map(({ records }) => records ?? 'frames'),
-      ['frames', 1],
-    );
-    assert.equal(batches().length, 1, 'and nothing is sent twice');
+  describe('waits for shards to take in what they were sent', () => {
+    let releases: (() => void)[];
+    let called: string[];
+
+    beforeEach(() => {
+      releases = [];
+      called = [];
+      map = new ShardMap(2, 4, Buffer.from('000102030405060708090a0b0c0d0e0f', 'hex'));
+      ingress = new Ingress({ bus, map, state, edgeId: EDGE_ID, epoch: 7 });
+      for (const shard of [0, 1]) {
+        bus.openReader(routerIngress(shard), () => new Promise<void>((resolve) => void releases.push(resolve)));
+      }
+    });
+
+    /** A frame for each of both shards. */
+    function addToBoth(): void {
+      for (const shard of [0, 1]) {
+        let frame = query(10);
+        while (map.shardOf(frame, 0) !== shard) frame = query(10);
+        add(frame);
+      }
+    }
+
+    it('before a record that takes their link away, in order', async () => {
+      addToBoth();
+      ingress.whenTaken(() => called.push('first'));
+      addToBoth();
+      ingress.whenTaken(() => called.push('second'));
+      await waitFor('four batches', () => releases.length === 4);
+      assert.deepEqual(called, []);
+      releases[0]?.();
+      releases[1]?.();
+      await waitFor('the first', () => called.length === 1);
+      assert.deepEqual(called, ['first'], 'the second relies on more');
+      for (const release of releases) release();
+      await waitFor('the second', () => called.length === 2);
+      assert.deepEqual(called, ['first', 'second']);
+    });
+
+    it('not at all where nothing is under way', () => {
+      ingress.whenTaken(() => called.push('at once'));
+      assert.deepEqual(called, ['at once']);
+    });
+
+    it('not for ever', async () => {
+      addToBoth();
+      const askedMs = performance.now();
+      ingress.whenTaken(() => called.push('late'));
+      await waitFor('the end of the wait', () => called.length === 1);
+      assert.ok(performance.now() - askedMs >= MAX_TAKEN_WAIT_MS);
+      for (const release of releases) release();
+    });
+
+    it('no longer once it is closed', () => {
+      addToBoth();
+      ingress.whenTaken(() => called.push('waited'));
+      ingress.close();
+      ingress.whenTaken(() => called.push('asked later'));
+      assert.deepEqual(called, ['waited', 'asked later']);
+      for (const release of releases) release();
+    });
+
+    it('no more at one time than the bound: the one that waits longest is called early', () => {
+      addToBoth();
+      for (let i = 0; i <= MAX_TAKEN_WAITS; i++) ingress.whenTaken(() => called.push(`${i}`));
+      assert.deepEqual(called, ['0']);
+      ingress.close();
+      assert.equal(called.length, MAX_TAKEN_WAITS + 1);
+    });
   });
 
   it('does not wait for the end of the turn once a batch holds 64 KiB', async () => {

@@ -263,14 +263,21 @@ export function busContract(name: string, open: (onError: BusErrorHook) => Promi
         assert.ok(writer.pressure() >= 1);
         assert.equal(count(near, 'part', 'no-credit'), 1);
         await waitFor('three handlers', () => finish.length === 3);
+        assert.equal(writer.lastNumber, 3);
+        assert.equal(writer.isDone(1), false);
         // The first is not done, so that the end of the second frees nothing; then both are.
         finish[1]?.();
         finish[0]?.();
         await waitFor('the report', () => writer.outstandingBytes === 100);
+        assert.deepEqual(
+          [1, 2, 3].map((number) => writer.isDone(number)),
+          [true, true, false],
+        );
         assert.equal(writer.send(part('5'), 100), 'sent');
         await waitFor('the handler', () => finish.length === 4);
         for (const end of finish) end();
         await waitFor('the last report', () => writer.outstandingBytes === 0);
+        assert.ok(writer.isDone(writer.lastNumber));
         assert.equal(count(near, 'part', 'published'), 4);
       });
 

@@ -228,6 +228,7 @@ describe('NATS bus', () => {
       await lose();
       assert.equal(stuck.pressure(), 0);
       assert.equal(stuck.outstandingBytes, 0);
+      assert.ok(stuck.isDone(stuck.lastNumber), 'nobody is waited for any more');
       assert.equal(writer.send(part('meanwhile'), 10), 'disconnected');
       await regain();
       await settled(bus);

@@ -7,6 +7,21 @@ import { routerIngress } from '../subjects.ts';
 import type { Bus, StreamWriter } from '@filbert/kit';
 import type { StateStream } from './state-stream.ts';
 
+/** Between two looks at whether shards have taken what they were sent, ms: as often as they say so. */
+const TAKEN_INTERVAL_MS = 20;
+/** Longest wait for that, ms: beyond it what is outstanding is as good as lost. */
+export const MAX_TAKEN_WAIT_MS = 300;
+/** So many may wait for it; of further ones the longest-waiting are called early. */
+export const MAX_TAKEN_WAITS = 16_384;
+
+/** Somebody who waits until shards have taken what they were sent. */
+interface TakenWait {
+  /** The last message to each shard. */
+  readonly numbers: readonly number[];
+  readonly sinceMs: number;
+  readonly then: () => void;
+}
+
 interface ShardIngress {
   readonly builder: IngressBatchBuilder;
   readonly writer: StreamWriter<IngressBatch>;
@@ -29,7 +44,11 @@ export class Ingress {
   readonly #state: StateStream;
   readonly #edgeId: string;
   readonly #epoch: number;
+  /** The one that waits longest first. */
+  readonly #waits: TakenWait[] = [];
+  #takenTimer: NodeJS.Timeout | undefined;
   #scheduled = false;
+  #closed = false;
   readonly #onTurnEnd = (): void => {
     this.#scheduled = false;
     this.flush();
@@ -85,14 +104,52 @@ export class Ingress {
     return most;
   }
 
-  /** Sends what is batched now, without waiting for the end of the turn: a record behind it must not overtake it. */
+  /** Sends what is batched now, without waiting for the end of the turn. */
   flush(): void {
     for (const shard of this.#shards) this.#send(shard);
   }
 
+  /**
+   * Calls `then` once every shard has taken in what was added so far, `MAX_TAKEN_WAIT_MS` later at most: records travel
+   * beside the frames, and one that takes a link away must not overtake the link's last frames. Calls keep their order.
+   */
+  whenTaken(then: () => void): void {
+    this.flush();
+    if (this.#closed) return then();
+    if (this.#waits.length === 0 && this.#shards.every(({ writer }) => writer.isDone(writer.lastNumber))) {
+      then();
+      return;
+    }
+    if (this.#waits.length >= MAX_TAKEN_WAITS) this.#endWaits(1);
+    this.#waits.push({
+      numbers: this.#shards.map(({ writer }) => writer.lastNumber),
+      sinceMs: performance.now(),
+      then,
+    });
+    this.#takenTimer ??= setInterval(() => this.#checkTaken(), TAKEN_INTERVAL_MS);
+  }
+
   close(): void {
     this.flush();
+    this.#closed = true;
+    this.#endWaits(this.#waits.length);
     for (const shard of this.#shards) shard.writer.close();
+  }
+
+  #checkTaken(): void {
+    const oldestMs = performance.now() - MAX_TAKEN_WAIT_MS;
+    const isOver = ({ numbers, sinceMs }: TakenWait): boolean =>
+      sinceMs <= oldestMs || this.#shards.every(({ writer }, i) => writer.isDone(numbers[i] ?? 0));
+    const left = this.#waits.findIndex((wait) => !isOver(wait));
+    this.#endWaits(left < 0 ? this.#waits.length : left);
+  }
+
+  /** Calls those that wait longest. */
+  #endWaits(count: number): void {
+    for (const { then } of this.#waits.splice(0, count)) then();
+    if (this.#waits.length > 0) return;
+    clearInterval(this.#takenTimer);
+    this.#takenTimer = undefined;
   }
 
   #send(shard: ShardIngress): void {

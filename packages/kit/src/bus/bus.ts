@@ -75,6 +75,10 @@ export interface StreamWriter<T extends Sequenced> {
   send(message: T, bytes: number): SendResult;
   /** Bytes sent and not yet reported done. */
   readonly outstandingBytes: number;
+  /** Number of the message sent last; 0 before the first. */
+  readonly lastNumber: number;
+  /** Whether the message of that number, and all before it, is reported done, or was given up with a lost connection. */
+  isDone(number: number): boolean;
   /** Later sends are refused as `disconnected`. */
   close(): void;
 }

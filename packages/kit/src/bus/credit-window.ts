@@ -55,6 +55,16 @@ export class CreditWindow {
     return this.#bytes;
   }
 
+  /** The number of the message sent last; 0 before the first. */
+  get lastNumber(): number {
+    return this.#last;
+  }
+
+  /** Whether nothing up to this number, which was sent, is outstanding. */
+  isDone(number: number): boolean {
+    return this.#count === 0 || isAfter(this.#numbers[this.#head] ?? 0, number);
+  }
+
   /** The number that the next message sent will have. */
   get nextNumber(): number {
     return this.#next;

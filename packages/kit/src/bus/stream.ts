@@ -55,6 +55,14 @@ export class CreditWriter<T extends Sequenced> implements StreamWriter<T>, Repor
     return this.#window.outstandingBytes;
   }
 
+  get lastNumber(): number {
+    return this.#window.lastNumber;
+  }
+
+  isDone(number: number): boolean {
+    return this.#window.isDone(number);
+  }
+
   pressure(): number {
     return this.#window.pressure(this.#clock.monotonic());
   }

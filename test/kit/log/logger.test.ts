@@ -79,7 +79,7 @@ describe('kit log on a terminal', () => {
   it('lets no control or direction character of a peer through', () => {
     const evil = '\u001b[2J\u009b31m\u202e\nfake line\u2028';
     const text = formatForTerminal(JSON.stringify({ level: 30, time, name: 'edge', msg: evil, userAgent: evil }));
-    // eslint-disable-next-line no-control-regex
+    // eslint-disable-next-line no-control-regex -- control characters are what is looked for
     assert.doesNotMatch(text.slice(0, -1), /[\u0000-\u001f\u007f-\u009f\u202e\u2028]/);
     assert.match(text, /\\u001b\[2J/);
   });

@@ -47,7 +47,7 @@ async function collect<T>(messages: AsyncIterable<T>): Promise<T[]> {
 }
 
 const quiet: Handlers = {
-  // eslint-disable-next-line require-yield
+  // eslint-disable-next-line require-yield -- a stream that ends without a message
   listLinks: async function* () {
     await Promise.resolve();
   },
@@ -136,7 +136,7 @@ describe('kit rpc', () => {
     let thrown: Error = Object.assign(new Error('no link 7'), { code: 'no-link' });
     const { client } = await serve({
       disconnect: () => Promise.reject(thrown),
-      // eslint-disable-next-line require-yield
+      // eslint-disable-next-line require-yield -- a stream that ends without a message
       listLinks: async function* () {
         await Promise.resolve();
         throw thrown;
@@ -216,7 +216,7 @@ describe('kit rpc', () => {
         signal.addEventListener('abort', () => aborted.push('unary'));
         return never();
       },
-      // eslint-disable-next-line require-yield
+      // eslint-disable-next-line require-yield -- a stream that ends without a message
       listLinks: async function* (_request, { signal }) {
         signal.addEventListener('abort', () => aborted.push('stream'));
         await never();
@@ -238,7 +238,7 @@ describe('kit rpc', () => {
     };
     const { client } = await serve({
       getStats: (_request, { signal }) => wait(signal),
-      // eslint-disable-next-line require-yield
+      // eslint-disable-next-line require-yield -- a stream that ends without a message
       listLinks: async function* (_request, { signal }) {
         await wait(signal);
       },

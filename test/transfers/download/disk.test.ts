@@ -1,35 +1,11 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { waitFor } from '../../support/wait-for.ts';
-import {
-  cleanUp,
-  onCleanUp,
-  partFiles,
-  requestFor,
-  startWorker,
-  temporaryFolder,
-  type Worker,
-  type WorkerOptions,
-} from '../worker.ts';
+import { cleanUp, requestFor, startWorker, temporaryFolder, type Worker, type WorkerOptions } from '../worker.ts';
 
 const MIB = 1024 * 1024;
-
-/** A file system of 4 MiB, where the machine lets us mount one. */
-function smallDisk(): string | undefined {
-  const folder = temporaryFolder();
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', folder], { stdio: 'ignore' });
-  } catch {
-    return undefined;
-  }
-  onCleanUp(() => {
-    execFileSync('umount', ['-l', folder], { stdio: 'ignore' });
-  });
-  return folder;
-}
 
 describe('transfers: the disk', () => {
   afterEach(cleanUp);
@@ -46,7 +22,7 @@ describe('transfers: the disk', () => {
     return { fetching, id: download.id };
   }
 
-  /** Where nothing can be mounted, the disk is full as far as the download can tell. */
+  /** A disk that is full as far as the download can tell; a real one is filled in test/e2e/sharing-bad-input.test.ts. */
   function simulated(): { writeAt: NonNullable<WorkerOptions['writeAt']>; makeRoom: () => void } {
     let room = 3 * MIB;
     return {
@@ -70,21 +46,6 @@ describe('transfers: the disk', () => {
     await waitFor('the file', () => download.state === 'completed' || undefined);
     assert.ok(readFileSync(download.path).equals(content));
     assert.equal(fetching.transfers.counters.downloadedBytes - before, content.length - done);
-  });
-
-  it('loses nothing either when it is a real one, where the machine lets us mount one', async () => {
-    const downloads = smallDisk();
-    const { writeAt, makeRoom } = simulated();
-    const ballast = join(downloads ?? temporaryFolder(), 'ballast');
-    writeFileSync(ballast, Buffer.alloc(MIB));
-    const { fetching, id } = await fillUp(downloads === undefined ? { writeAt } : { downloads });
-    rmSync(ballast);
-    makeRoom();
-    if (downloads !== undefined) execFileSync('mount', ['-o', 'remount,size=20m', downloads], { stdio: 'ignore' });
-    const download = fetching.transfers.downloads.resume(id);
-    await waitFor('the file', () => download.state === 'completed' || undefined);
-    assert.ok(readFileSync(download.path).equals(content));
-    assert.deepEqual(partFiles(fetching), []);
   });
 
   it('stays full over a restart until a person resumes', async () => {

@@ -2,7 +2,7 @@
 
 // eslint-disable-next-line no-control-regex -- control characters are what is looked for
 const CONTROLS = /[\u0000-\u001f\u007f]+/g;
-const BEYOND_LATIN1 = /[^\u0000-\u00ff]/gu; // eslint-disable-line no-control-regex
+const BEYOND_LATIN1 = /[^\u0000-\u00ff]/gu; // eslint-disable-line no-control-regex -- the bounds of Latin-1
 
 /** A peer's text without its control characters, so that it can be logged and compared. */
 export function stripControls(text: string): string {

@@ -10,7 +10,6 @@ import {
   HOPS_OFFSET,
   ipv4FromText,
   judgeServentGuid,
-  selectorKey,
   TTL_OFFSET,
   type VendorEnvelope,
 } from '@filbert/gnutella';
@@ -21,8 +20,6 @@ import { dropBad, type EdgeContext } from './edge-context.ts';
 
 /** Hops from which on a hops-flow value means "every query" (docs/protocol/07 §7). */
 const HOPS_FLOW_OPEN = 5;
-/** Vendor messages of a peer that are remembered. */
-const MAX_SUPPORTED = 256;
 
 /** Acts on a vendor message of the peer; none is ever forwarded (docs/protocol/07 §1). */
 export function handleVendor(context: EdgeContext, link: PeerLink, bytes: Buffer, start: number, end: number): void {
@@ -50,10 +47,9 @@ export function handleVendor(context: EdgeContext, link: PeerLink, bytes: Buffer
 }
 
 function onMessagesSupported(context: EdgeContext, link: PeerLink, bytes: Buffer, body: VendorEnvelope): void {
-  if (link.supportedMessages.size > 0) return;
+  // Nothing is kept of it: whatever we send to peers of our own accord goes to each that speaks vendor messages at all.
   const messages = decodeMessagesSupported(bytes, body.bodyStart, body.bodyEnd);
-  if (!messages.ok) return dropBad(context, link, 'malformed');
-  for (const message of messages.value.slice(0, MAX_SUPPORTED)) link.supportedMessages.add(selectorKey(message));
+  if (!messages.ok) dropBad(context, link, 'malformed');
 }
 
 function onFeatures(context: EdgeContext, link: PeerLink, bytes: Buffer, body: VendorEnvelope): void {

@@ -118,8 +118,6 @@ export class PeerLink implements FrameSink, DescribedLink {
   hopsFlow = UNLIMITED_HOPS_FLOW;
   serventGuid: Uint8Array;
   answersWhatsNew = false;
-  /** Vendor messages that the peer can take, as "VEND/selector". */
-  supportedMessages = new Set<string>();
   lastReceivedAt: number;
   alivePingsUnanswered = 0;
   lastAlivePingAt = 0;

@@ -7,7 +7,7 @@ import { changeDownload, downloads } from './commands/downloads.ts';
 import { hosts } from './commands/hosts.ts';
 import { connect, peers, status } from './commands/inspect.ts';
 import { search } from './commands/search.ts';
-import { shareAdd, shareList, shareRescan } from './commands/share.ts';
+import { shareAdd, shareList, shareRemove, shareRescan } from './commands/share.ts';
 import { up } from './commands/up.ts';
 import { uploads } from './commands/uploads.ts';
 import { CommandError, ExitCode } from './exit-codes.ts';
@@ -75,8 +75,18 @@ withControlOptions(program.command('uploads').description('What the node sends n
 
 const share = program.command('share').description('The folders that the node shares.');
 withControlOptions(
-  share.command('add').description('Share one more folder, for good.').argument('<folder>', 'a folder on this machine'),
+  share
+    .command('add')
+    .description('Share one more folder, for good.')
+    .argument('<folder>', 'a folder on this machine')
+    .option('--force', 'also where it is a home folder or the whole machine'),
 ).action((folder: string, flags: object) => shareAdd(folder, dashed(flags)));
+withControlOptions(
+  share
+    .command('remove')
+    .description('Share a folder no longer that "share add" shared.')
+    .argument('<folder>', 'as "filbert share list" shows it'),
+).action((folder: string, flags: object) => shareRemove(folder, dashed(flags)));
 withControlOptions(share.command('list').description('The folders, and what is served of each.')).action(
   (flags: object) => shareList(dashed(flags)),
 );

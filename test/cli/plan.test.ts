@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { loadConfig } from '@filbert/kit';
 import { nodeConfig, type NodeConfig } from '../../cli/src/node-config.ts';
-import { announcements, completeConfig, listensPrivately } from '../../cli/src/up/plan.ts';
+import {
+  announcements,
+  completeConfig,
+  listensPrivately,
+  settingsProblems,
+  settingsWarnings,
+} from '../../cli/src/up/plan.ts';
 
 function configOf(flags: Record<string, string | boolean>): NodeConfig {
   const loaded = loadConfig(nodeConfig, { env: {}, flags });
@@ -42,6 +48,36 @@ describe('filbert up: what follows from other settings', () => {
       assert.equal(says, isPrivate, 'and it says so');
     });
   }
+
+  const problems: readonly (readonly [flags: Record<string, string>, expected: RegExp])[] = [
+    [{ control: '0.0.0.0:9347' }, /^--control is "0\.0\.0\.0:9347", which others can reach: it needs a token/],
+    [{ listen: '127.0.0.1:7001', admin: '127.0.0.1:7001' }, /^--listen and --admin are both port 7001$/],
+    [{ listen: '0.0.0.0:7001', 'transfers-listen': '127.0.0.1:7001' }, /^--listen and --transfers-listen are both/],
+    [{ admin: '127.0.0.1:7001', control: '127.0.0.1:7001' }, /^--admin and --control are both port 7001$/],
+  ];
+  for (const [flags, expected] of problems) {
+    it(`settings that do not go together are told: ${JSON.stringify(flags)}`, () => {
+      const [problem = '', ...others] = settingsProblems(configOf(flags));
+      assert.match(problem, expected);
+      assert.deepEqual(others, []);
+    });
+  }
+
+  it('settings that go together are told nothing of', () => {
+    const apart = { listen: '127.0.0.1:0', admin: '127.0.0.1:0', control: '127.0.0.1:0' };
+    const hosts = { listen: '127.0.0.1:7001', admin: '127.0.0.2:7001' };
+    const token = { control: '0.0.0.0:9347', 'control-token': 'x'.repeat(16) };
+    for (const flags of [{}, apart, hosts, token]) assert.deepEqual(settingsProblems(configOf(flags)), []);
+  });
+
+  it('settings that do nothing are warned of', () => {
+    const connections = '4';
+    assert.deepEqual(settingsWarnings(configOf({ connections, share: '/nowhere/at-all' })), [
+      '--connections has no effect without --processes',
+      '--share /nowhere/at-all: there is no such folder; it is shared when it appears',
+    ]);
+    assert.deepEqual(settingsWarnings(configOf({ connections, processes: true })), []);
+  });
 
   it('private addresses are taken with --allow-private, whatever it listens on', () => {
     assert.deepEqual(allowed(configOf({ listen: '5.6.7.8:6346', 'allow-private': true })), Array(4).fill(true));

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { resolve } from 'node:path';
+import { homedir } from 'node:os';
+import { dirname, resolve } from 'node:path';
 import { searchV1, transfersV1, type bootstrapV1 } from '@filbert/contracts';
 import { RpcError } from '@filbert/kit';
 import { runFilbert } from '../support/node-process.ts';
@@ -74,6 +75,12 @@ describe('filbert downloads, uploads, share and hosts', function () {
         addShare({ path }) {
           calls.push(`share ${path}`);
           return path.endsWith('missing') ? { added: false, reason: 'it cannot be read' } : { added: true, reason: '' };
+        },
+        removeShare({ path }) {
+          calls.push(`unshare ${path}`);
+          return path.endsWith('missing')
+            ? { removed: false, reason: 'it is not shared' }
+            : { removed: true, reason: '' };
         },
         listShares: () => streamOf(shares),
         rescan: () =>
@@ -160,6 +167,25 @@ describe('filbert downloads, uploads, share and hosts', function () {
     const refused = await filbert('share', 'add', '/missing');
     assert.deepEqual([refused.code, refused.stderr], [1, 'filbert: it cannot be read\n']);
     assert.deepEqual(calls, [`share ${resolve('docs')}`, 'share /missing']);
+  });
+
+  it('shares no folder that was not named, and a home or everything only by force', async () => {
+    for (const folder of ['', ' ', '/', homedir(), dirname(homedir())]) {
+      const { code, stderr } = await filbert('share', 'add', folder);
+      assert.equal(code, 64, folder);
+      assert.match(stderr, /^filbert: (no folder is named|\/\S* holds more than files to share: .*--force.*)\n$/);
+    }
+    assert.deepEqual(calls, []);
+    assert.equal((await filbert('share', 'add', '/', '--force')).code, 0);
+    assert.deepEqual(calls, ['share /']);
+  });
+
+  it('shares a folder no longer, and fails with the reason where that cannot be', async () => {
+    const removed = await filbert('share', 'remove', 'docs');
+    assert.deepEqual([removed.code, removed.stdout], [0, `${resolve('docs')} is shared no longer\n`]);
+    const refused = await filbert('share', 'remove', '/missing');
+    assert.deepEqual([refused.code, refused.stderr], [1, 'filbert: it is not shared\n']);
+    assert.deepEqual(calls, [`unshare ${resolve('docs')}`, 'unshare /missing']);
   });
 
   it('lists shares, and tells how to share where there is none', async () => {

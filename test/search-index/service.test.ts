@@ -385,6 +385,34 @@ describe('search-index: service', () => {
       assert.equal(hashedFiles(node), 0);
     });
 
+    it('shares a folder no longer that was added, also after a restart, but not one of its settings', async () => {
+      folder.write('more/c.txt');
+      folder.write('share/kept.txt');
+      await serve();
+      const path = join(folder.path, 'more');
+      await callUnary(client, SearchServiceService.addShare, { path }, { timeoutMs });
+      await waitFor('its file', () => names(node).includes('c.txt'));
+      const configured = { path: join(folder.path, 'share') };
+      const kept = await callUnary(client, SearchServiceService.removeShare, configured, { timeoutMs });
+      assert.match(kept.reason, /by the node's settings \(--share\)/);
+      const unknown = { path: join(folder.path, 'nowhere') };
+      assert.match(
+        (await callUnary(client, SearchServiceService.removeShare, unknown, { timeoutMs })).reason,
+        /not shared/,
+      );
+      const removed = await callUnary(client, SearchServiceService.removeShare, { path }, { timeoutMs });
+      assert.deepEqual(removed, { removed: true, reason: '' });
+      await waitFor('its file to be gone', () => !names(node).includes('c.txt'));
+      assert.deepEqual(names(node), ['kept.txt']);
+      await stopServer();
+      await node.stop();
+      await serve();
+      assert.deepEqual(names(node), ['kept.txt']);
+      await callUnary(client, SearchServiceService.addShare, { path }, { timeoutMs });
+      await waitFor('its file again', () => names(node).includes('c.txt'));
+      assert.equal(hashedFiles(node), 0, 'nothing is hashed twice');
+    });
+
     it('searches the network until the time is up', async () => {
       await serve();
       const request = { query: 'blue song', enough: 0, timeoutMs: 50 };

@@ -49,6 +49,7 @@ export async function scriptControl(script: ControlScript, listen?: HostPort): P
       getStats: unscripted,
       rescan: unscripted,
       addShare: unscripted,
+      removeShare: unscripted,
       listShares: unscripted,
       ...script.search,
     }),

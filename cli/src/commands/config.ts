@@ -2,6 +2,7 @@ import { describeConfig, loadConfig, type FlagValues } from '@filbert/kit';
 import { CommandError, ExitCode } from '../exit-codes.ts';
 import { nodeConfig } from '../node-config.ts';
 import { readNodeConfig } from './up.ts';
+import { settingsWarnings } from '../up/plan.ts';
 import { table } from './show.ts';
 
 /** `filbert config print`: every setting, its value and where it comes from. */
@@ -26,13 +27,15 @@ export function configPrint(flags: FlagValues): void {
 /** `filbert config check`: whether a node would start with these settings. */
 export function configCheck(flags: FlagValues): void {
   const { json, ...settings } = flags;
+  let warnings: string[];
   try {
-    readNodeConfig(settings);
+    warnings = settingsWarnings(readNodeConfig(settings));
   } catch (error) {
     if (json === true && error instanceof CommandError) {
       console.log(JSON.stringify({ ok: false, problems: error.message.split('\n') }));
     }
     throw error;
   }
+  for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
   console.log(json === true ? JSON.stringify({ ok: true, problems: [] }) : 'the settings can be used');
 }

@@ -1,4 +1,5 @@
-import { resolve } from 'node:path';
+import { homedir } from 'node:os';
+import { dirname, relative, resolve } from 'node:path';
 import { searchV1 } from '@filbert/contracts';
 import { callStream, callUnary, type FlagValues } from '@filbert/kit';
 import { CommandError, ExitCode } from '../exit-codes.ts';
@@ -18,13 +19,31 @@ const library = searchV1.SearchServiceService;
 
 /** `filbert share add FOLDER`: shares one more folder, for good. */
 export async function shareAdd(folder: string, flags: FlagValues): Promise<void> {
-  const path = resolve(folder);
+  const path = pathOf(folder);
+  // A slip of the hand, or a variable that was not set, must not show everything that somebody has to the world.
+  if (flags['force'] !== true && holdsAll(path)) {
+    throw new CommandError(
+      ExitCode.usage,
+      `${path} holds more than files to share: name a folder in it, or say --force if all of it is meant`,
+    );
+  }
   const reply = await withNode(flags, (client) =>
     callUnary(client, library.addShare, { path }, { timeoutMs: CALL_TIMEOUT_MS }),
   );
   if (flags['json'] === true) printJson({ ...reply, path });
   if (!reply.added) throw new CommandError(ExitCode.failed, printable(reply.reason, MAX_SENTENCE_CHARS));
   if (flags['json'] !== true) console.log(`${path} is shared; its files are found as they are hashed`);
+}
+
+/** `filbert share remove FOLDER`: shares it no longer. */
+export async function shareRemove(folder: string, flags: FlagValues): Promise<void> {
+  const path = pathOf(folder);
+  const reply = await withNode(flags, (client) =>
+    callUnary(client, library.removeShare, { path }, { timeoutMs: CALL_TIMEOUT_MS }),
+  );
+  if (flags['json'] === true) printJson({ ...reply, path });
+  if (!reply.removed) throw new CommandError(ExitCode.failed, printable(reply.reason, MAX_SENTENCE_CHARS));
+  if (flags['json'] !== true) console.log(`${path} is shared no longer`);
 }
 
 /** `filbert share list`: the folders, and what is served of each. */
@@ -74,6 +93,18 @@ export async function shareRescan(flags: FlagValues): Promise<void> {
     }),
   );
   if (!isJson && last !== undefined) console.log(summary(last));
+}
+
+/** @throws CommandError where no folder is named: the empty name would mean the current one */
+function pathOf(folder: string): string {
+  if (folder.trim() === '') throw new CommandError(ExitCode.usage, 'no folder is named');
+  return resolve(folder);
+}
+
+/** Whether the folder is somebody's home, or holds it or the whole machine. */
+function holdsAll(path: string): boolean {
+  const inHome = relative(path, homedir());
+  return path === dirname(path) || inHome === '' || !inHome.startsWith('..');
 }
 
 function progressText(progress: searchV1.Progress): string {

@@ -3,7 +3,7 @@ import { runningNode } from '../control-file.ts';
 import { CommandError, ExitCode } from '../exit-codes.ts';
 import { nodeConfig, type NodeConfig } from '../node-config.ts';
 import { runEmbedded } from '../up/embedded.ts';
-import { announcements, completeConfig, handleWarning } from '../up/plan.ts';
+import { announcements, completeConfig, settingsProblems, settingsWarnings } from '../up/plan.ts';
 import { print } from '../up/serving.ts';
 import { runProcesses } from '../up/supervisor.ts';
 
@@ -14,6 +14,8 @@ import { runProcesses } from '../up/supervisor.ts';
 export function readNodeConfig(flags: FlagValues): NodeConfig {
   const loaded = loadConfig(nodeConfig, { env: process.env, flags });
   if (!loaded.ok) throw new CommandError(ExitCode.config, loaded.problems.join('\n'));
+  const problems = settingsProblems(loaded.value);
+  if (problems.length > 0) throw new CommandError(ExitCode.config, problems.join('\n'));
   return completeConfig(loaded.value);
 }
 
@@ -30,7 +32,6 @@ export async function up(flags: FlagValues): Promise<number> {
   }
   const form = json === true ? 'json' : 'text';
   for (const text of announcements(config)) print(form, { event: 'announcement', text }, text);
-  const warning = handleWarning(config);
-  if (warning !== undefined) process.stderr.write(`warning: ${warning}\n`);
+  for (const warning of settingsWarnings(config)) process.stderr.write(`warning: ${warning}\n`);
   return config.up.processes ? runProcesses(config, form) : runEmbedded(config, form);
 }

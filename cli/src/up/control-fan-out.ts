@@ -89,6 +89,7 @@ function searchControl(searchIndex: ControlledProcess): RpcService {
     getStats: (request, call) => callUnary(clientOf(searchIndex), search.getStats, request, bounded(call)),
     rescan: (request, call) => callStream(clientOf(searchIndex), search.rescan, request, whole(call)),
     addShare: (request, call) => callUnary(clientOf(searchIndex), search.addShare, request, bounded(call)),
+    removeShare: (request, call) => callUnary(clientOf(searchIndex), search.removeShare, request, bounded(call)),
     listShares: (request, call) => callStream(clientOf(searchIndex), search.listShares, request, whole(call)),
   });
 }

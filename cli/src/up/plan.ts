@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { classifyHost } from '@filbert/gnutella';
-import { formatHostPort } from '@filbert/kit';
+import { formatHostPort, isLoopback, type HostPort } from '@filbert/kit';
 import type { NodeConfig } from '../node-config.ts';
 
 /** Whether the node itself listens on a loopback or private address: then its peers may have such addresses too. */
@@ -22,6 +22,37 @@ export function completeConfig(config: NodeConfig): NodeConfig {
     searchIndex: { ...config.searchIndex, allowPrivate },
     transfers: { ...config.transfers, allowPrivate },
   };
+}
+
+/** What is wrong with settings that are right each by itself: a sentence each. */
+export function settingsProblems(config: NodeConfig): string[] {
+  const { admin, control, controlToken } = config.up;
+  const { listen } = config.connections;
+  const { transfersListen } = config.transfers;
+  const problems: string[] = [];
+  if (controlToken === undefined && !isLoopback(control.host)) {
+    problems.push(
+      `--control is "${formatHostPort(control)}", which others can reach: it needs a token (FILBERT_CONTROL_TOKEN)`,
+    );
+  }
+  const addresses: [flag: string, address: HostPort][] = [
+    ['--listen', listen],
+    ['--admin', admin],
+    ['--control', control],
+  ];
+  if (transfersListen !== undefined) addresses.push(['--transfers-listen', transfersListen]);
+  addresses.forEach(([flag, address], i) => {
+    for (const [other, taken] of addresses.slice(0, i)) {
+      if (collide(address, taken)) problems.push(`${other} and ${flag} are both port ${address.port}`);
+    }
+  });
+  return problems;
+}
+
+/** Whether two servers of one machine cannot have these addresses at one time. */
+function collide(one: HostPort, other: HostPort): boolean {
+  const isWildcard = ({ host }: HostPort): boolean => host === '0.0.0.0' || host === '::';
+  return one.port !== 0 && one.port === other.port && (one.host === other.host || isWildcard(one) || isWildcard(other));
 }
 
 /** What `up` says before it starts: whom the node will contact, and what is asked for but not built yet. */
@@ -54,8 +85,28 @@ function natsAnnouncement(servers: readonly string[]): string {
   return `will use the NATS server at ${hosts}, which must serve no other node`;
 }
 
-/** Memory limits that are worth a warning: too few file handles for the links asked for. */
-export function handleWarning(config: NodeConfig): string | undefined {
+/** What the node can start with and will probably not be meant: a sentence each. */
+export function settingsWarnings(config: NodeConfig): string[] {
+  const { processes, connections, transfers, nats } = config.up;
+  const warnings: string[] = [];
+  const ofProcesses: [flag: string, isGiven: boolean][] = [
+    ['--connections', connections > 1],
+    ['--transfers', transfers > 1],
+    ['--nats', nats.length > 0],
+  ];
+  for (const [flag, isGiven] of ofProcesses) {
+    if (isGiven && !processes) warnings.push(`${flag} has no effect without --processes`);
+  }
+  for (const folder of config.searchIndex.share) {
+    if (!existsSync(folder)) warnings.push(`--share ${folder}: there is no such folder; it is shared when it appears`);
+  }
+  const handles = handleWarning(config);
+  if (handles !== undefined) warnings.push(handles);
+  return warnings;
+}
+
+/** Too few file handles for the links asked for. */
+function handleWarning(config: NodeConfig): string | undefined {
   if (!existsSync('/proc/self/limits')) return undefined;
   const match = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'));
   const limit = Number(match?.[1] ?? Number.POSITIVE_INFINITY);

@@ -1,5 +1,12 @@
 // Settings that several services share: each is one object, so that a process that runs several reads it once.
-import { filePath, hostPort, integer, list, option, toggle } from '@filbert/kit';
+import { filePath, hostPort, integer, list, option, parsedText, toggle } from '@filbert/kit';
+import { EDGE_ID_PATTERN } from './subjects.ts';
+
+/** A name on the bus: a part of subjects, so it must hold neither dots nor wildcards. */
+export function busName(): ReturnType<typeof parsedText<string>> {
+  const isName = (value: string): string | undefined => (EDGE_ID_PATTERN.test(value) ? value : undefined);
+  return parsedText('1 to 63 lower-case letters, digits and dashes, no dash first', isName, (value) => value);
+}
 
 /** Loopback and private addresses may be peers. */
 export const allowPrivateOption = option({

@@ -1,5 +1,5 @@
-import { allowPrivateOption } from '@filbert/contracts';
-import { byteSize, defineConfig, hostPort, integer, option, plainText, type ConfigOf } from '@filbert/kit';
+import { allowPrivateOption, busName } from '@filbert/contracts';
+import { byteSize, defineConfig, hostPort, integer, option, type ConfigOf } from '@filbert/kit';
 
 /** Settings of the connections service. */
 export const connectionsConfig = defineConfig({
@@ -46,9 +46,9 @@ export const connectionsConfig = defineConfig({
   edgeId: option({
     flag: 'edge-id',
     env: 'FILBERT_EDGE_ID',
-    schema: plainText(),
+    schema: busName(),
     default: 'edge-0',
-    description: 'Name of this connections process on the bus; lower-case letters, digits and dashes.',
+    description: 'Name of this connections process on the bus.',
   }),
 });
 

@@ -1,5 +1,4 @@
 import type { Socket } from 'node:net';
-import { EDGE_ID_PATTERN } from '@filbert/contracts';
 import type { Bus, Component, Logger, Metrics, RpcService } from '@filbert/kit';
 import { randomEpoch } from '@filbert/kit';
 import type { ConnectionsConfig } from './config.ts';
@@ -25,17 +24,11 @@ export interface ConnectionsDependencies {
   readonly takeTransfer?: (socket: Socket, first: Buffer) => void;
 }
 
-/**
- * The connections service: one edge.
- * @throws Error with a sentence where the edge id cannot be used on the bus
- */
+/** The connections service: one edge. */
 export function createConnectionsService(
   config: ConnectionsConfig,
   dependencies: ConnectionsDependencies,
 ): ConnectionsService {
-  if (!EDGE_ID_PATTERN.test(config.edgeId)) {
-    throw new Error(`FILBERT_EDGE_ID "${config.edgeId}" must be lower-case letters, digits and dashes`);
-  }
   const edge = new Edge({
     bus: dependencies.bus,
     logger: dependencies.logger,

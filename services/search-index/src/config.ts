@@ -1,5 +1,5 @@
-import { allowPrivateOption, dataOption, shareOption } from '@filbert/contracts';
-import { defineConfig, duration, integer, option, plainText, type ConfigOf } from '@filbert/kit';
+import { allowPrivateOption, dataOption, shareOption, busName } from '@filbert/contracts';
+import { defineConfig, duration, integer, option, type ConfigOf } from '@filbert/kit';
 
 /** Settings of the search-index service. */
 export const searchIndexConfig = defineConfig({
@@ -24,7 +24,7 @@ export const searchIndexConfig = defineConfig({
   libraryEdgeId: option({
     flag: 'library-edge-id',
     env: 'FILBERT_LIBRARY_EDGE_ID',
-    schema: plainText({ min: 1, max: 63 }),
+    schema: busName(),
     default: 'library',
     description: 'Name of this part of the library on the bus; each search-index process needs its own.',
   }),

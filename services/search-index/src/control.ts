@@ -88,6 +88,15 @@ export function searchIndexControl(index: SearchIndex, timers: Timers): RpcServi
       void scanner.rescan();
       return { added: true, reason: '' };
     },
+    removeShare({ path }) {
+      const { shares, catalogue, scanner } = parts();
+      const share = shares.all().find((one) => one.path === path || one.realPath === path);
+      const problem = shares.remove(path);
+      if (problem !== undefined || share === undefined) return { removed: false, reason: problem ?? '' };
+      catalogue.removeShare(share.path);
+      void scanner.rescan();
+      return { removed: true, reason: '' };
+    },
     // eslint-disable-next-line @typescript-eslint/require-await -- as above
     async *listShares() {
       const { shares, library } = parts();

@@ -1,4 +1,3 @@
-import { EDGE_ID_PATTERN } from '@filbert/contracts';
 import {
   Durations,
   randomEpoch,
@@ -27,18 +26,12 @@ export interface SearchIndexDependencies {
   readonly metrics: Metrics;
 }
 
-/**
- * The search-index service: the shared library and a person's searches.
- * @throws Error with a sentence where the edge id cannot be used on the bus
- */
+/** The search-index service: the shared library and a person's searches. */
 export function createSearchIndexService(
   config: SearchIndexConfig,
   dependencies: SearchIndexDependencies,
 ): SearchIndexService {
   const { bus, logger, metrics } = dependencies;
-  if (!EDGE_ID_PATTERN.test(config.libraryEdgeId)) {
-    throw new Error(`FILBERT_LIBRARY_EDGE_ID "${config.libraryEdgeId}" must be lower-case letters, digits and dashes`);
-  }
   const matching = new Durations();
   const index = new SearchIndex({
     bus,

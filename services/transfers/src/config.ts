@@ -1,5 +1,5 @@
-import { allowPrivateOption, dataOption, shareOption, transfersListenOption } from '@filbert/contracts';
-import { byteSize, defineConfig, filePath, hostPort, integer, option, plainText, type ConfigOf } from '@filbert/kit';
+import { allowPrivateOption, busName, dataOption, shareOption, transfersListenOption } from '@filbert/contracts';
+import { byteSize, defineConfig, filePath, hostPort, integer, option, type ConfigOf } from '@filbert/kit';
 
 const MAX_RATE = 100 * 2 ** 30;
 
@@ -18,10 +18,9 @@ export const transfersConfig = defineConfig({
   workerId: option({
     flag: 'transfers-id',
     env: 'FILBERT_TRANSFERS_ID',
-    schema: plainText(),
+    schema: busName(),
     default: 'transfers-0',
-    description:
-      'Name of this transfers process on the bus and of its downloads; lower-case letters, digits and dashes.',
+    description: 'Name of this transfers process on the bus and of its downloads.',
   }),
   downloads: option({
     flag: 'downloads',

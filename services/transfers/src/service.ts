@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { EDGE_ID_PATTERN } from '@filbert/contracts';
 import type { Bus, Component, Logger, Metrics, RpcService } from '@filbert/kit';
 import type { TransfersConfig } from './config.ts';
 import { transfersControl } from './control.ts';
@@ -20,12 +19,9 @@ export interface TransfersDependencies {
 
 /**
  * The transfers service: one worker.
- * @throws Error with a sentence where the worker id cannot be used on the bus or the data folder cannot be used
+ * @throws Error with a sentence where the data folder cannot be used
  */
 export function createTransfersService(config: TransfersConfig, dependencies: TransfersDependencies): TransfersService {
-  if (!EDGE_ID_PATTERN.test(config.workerId)) {
-    throw new Error(`FILBERT_TRANSFERS_ID "${config.workerId}" must be lower-case letters, digits and dashes`);
-  }
   const transfers = new Transfers({
     bus: dependencies.bus,
     logger: dependencies.logger,

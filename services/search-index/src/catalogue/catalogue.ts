@@ -115,6 +115,10 @@ export class Catalogue {
     this.#database.prepare('INSERT OR IGNORE INTO shares VALUES (?, ?)').run(path, Math.round(nowMs));
   }
 
+  removeShare(path: string): void {
+    this.#database.prepare('DELETE FROM shares WHERE path = ?').run(path);
+  }
+
   close(): void {
     this.#database.close();
   }

@@ -110,6 +110,20 @@ export class ShareFolders {
     this.#add(realPath, false);
   }
 
+  /**
+   * Takes a folder away that was added; the next look withdraws its files.
+   * @param path as `all` tells it, or its real path
+   * @returns a sentence that says why it cannot be, or undefined
+   */
+  remove(path: string): string | undefined {
+    const at = this.#shares.findIndex((share) => share.path === path || share.realPath === path);
+    const share = this.#shares[at];
+    if (share === undefined) return `"${path}" is not shared; "filbert share list" shows what is`;
+    if (share.configured) return `"${path}" is shared by the node's settings (--share): start it without that`;
+    this.#shares.splice(at, 1);
+    return undefined;
+  }
+
   #add(path: string, configured: boolean): void {
     const absolute = resolve(path);
     if (this.#shares.some((share) => share.path === absolute)) return;

@@ -1,9 +1,18 @@
-import { searchV1 } from '@filbert/contracts';
-import { callStream, duration as durationText, formatHostPort, integer, type FlagValues } from '@filbert/kit';
+import { connectionsV1, searchV1 } from '@filbert/contracts';
+import {
+  callStream,
+  callUnary,
+  duration as durationText,
+  formatHostPort,
+  integer,
+  type createRpcClient,
+  type FlagValues,
+} from '@filbert/kit';
 import type { z } from 'zod';
 import { CommandError, ExitCode } from '../exit-codes.ts';
 import { CALL_TIMEOUT_MS, withNode } from './control-client.ts';
 import { interruptible, untilAborted } from './interruption.ts';
+import { ProgressLine } from './progress-line.ts';
 import { bytes, duration, plural, printable, printJson } from './show.ts';
 
 /** Longest name of a file that is printed, in characters. */
@@ -15,6 +24,9 @@ const DEFAULT_TIMEOUT = '30s';
 /** Bounds of `--enough`, in sources: those of the node. */
 const MAX_ENOUGH = 10_000;
 const DEFAULT_ENOUGH = '100';
+const PROGRESS_INTERVAL_MS = 500;
+
+type RpcClient = ReturnType<typeof createRpcClient>;
 
 const END_REASONS: Readonly<Record<searchV1.SearchEnd, string>> = {
   [searchV1.SearchEnd.SEARCH_END_UNSPECIFIED]: 'the node ended it',
@@ -32,21 +44,65 @@ export async function search(words: readonly string[], flags: FlagValues): Promi
   const ended = await interruptible(async (state) => {
     let end = 'interrupted';
     await withNode(flags, async (client) => {
+      void sayWhereAlone(client);
       const found = callStream(
         client,
         searchV1.SearchServiceService.search,
         { query: words.join(' '), enough, timeoutMs },
         { timeoutMs: timeoutMs + CALL_TIMEOUT_MS, signal: state.signal },
       );
-      for await (const { file, source, end: reason } of untilAborted(found, state.signal)) {
-        if (file !== undefined && source !== undefined) results.add(file, source);
-        else end = END_REASONS[reason];
+      const progress = new SearchProgress(startedAtMs, timeoutMs, () => results.sources);
+      try {
+        for await (const { file, source, end: reason } of untilAborted(found, state.signal)) {
+          progress.clear();
+          if (file !== undefined && source !== undefined) results.add(file, source);
+          else end = END_REASONS[reason];
+        }
+      } finally {
+        progress.stop();
       }
     });
     return end;
   });
   results.end(Date.now() - startedAtMs, ended);
   if (results.sources === 0) console.error(`nothing found in ${duration(Date.now() - startedAtMs)}: ${ended}`);
+}
+
+/** Says so where the node has nobody to ask; a service that knows no links of its own says nothing. */
+async function sayWhereAlone(client: RpcClient): Promise<void> {
+  try {
+    const { getStats } = connectionsV1.ConnectionsServiceService;
+    const { edges } = await callUnary(client, getStats, {}, { timeoutMs: CALL_TIMEOUT_MS });
+    if (edges.some(({ leaves, ultrapeers }) => leaves + ultrapeers > 0)) return;
+    console.error('the node has no peers, so that only its own files are found; "filbert connect" dials one');
+  } catch {
+    // The search itself tells what is wrong with the node.
+  }
+}
+
+/** On a terminal, a line below the results that shows how long the search goes on. */
+class SearchProgress {
+  readonly #line = new ProgressLine({ output: process.stderr, now: Date.now });
+  readonly #timer: NodeJS.Timeout | undefined;
+
+  constructor(startedAtMs: number, timeoutMs: number, sources: () => number) {
+    if (!process.stderr.isTTY) return;
+    const show = (): void => {
+      const passed = `${duration(Date.now() - startedAtMs)} of ${duration(timeoutMs)}`;
+      this.#line.show(`searching: ${passed}, ${plural(sources(), 'source')}`);
+    };
+    this.#timer = setInterval(show, PROGRESS_INTERVAL_MS);
+  }
+
+  /** Makes room for a result. */
+  clear(): void {
+    this.#line.clear();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.clear();
+  }
 }
 
 /** One object a source. */

@@ -74,7 +74,11 @@ export function announcements(config: NodeConfig): string[] {
     lines.push('accepts loopback and private addresses as peers; limits per address do not apply to them');
   }
   const { share } = config.searchIndex;
-  lines.push(share.length === 0 ? 'shares no files (--share FOLDER shares one)' : `shares: ${share.join(', ')}`);
+  lines.push(
+    share.length === 0
+      ? 'shares no folder by --share; "filbert share add FOLDER" adds one while it runs'
+      : `shares: ${share.join(', ')}`,
+  );
   return lines;
 }
 

@@ -16,7 +16,7 @@ export async function sharedAddress(listen: HostPort): Promise<HostPort> {
   try {
     return { host: listen.host, port: await bindOnce(listen) };
   } catch (cause) {
-    throw new CommandError(ExitCode.failed, listenError('Gnutella', listen, cause).message, { cause });
+    throw new CommandError(ExitCode.failed, listenError('Gnutella', listen, cause, 'listen').message, { cause });
   }
 }
 

@@ -16,8 +16,9 @@ export class ListenError extends Error {
 /**
  * Makes a sentence of what the system said when listening failed.
  * @param what the kind of address: `admin`, `control`, …
+ * @param setting the flag that sets it, without dashes; its variable is named alike
  */
-export function listenError(what: string, address: HostPort, cause: unknown): ListenError {
+export function listenError(what: string, address: HostPort, cause: unknown, setting = what): ListenError {
   const text = cause instanceof Error ? cause.message : String(cause);
   // Libraries wrap the system's error and keep its code in the text only.
   const systemCode = /\b(EADDRINUSE|EADDRNOTAVAIL|EACCES)\b/.exec(text)?.[0] ?? '';
@@ -26,7 +27,7 @@ export function listenError(what: string, address: HostPort, cause: unknown): Li
     case 'EADDRINUSE':
       return new ListenError(
         'address-in-use',
-        `${subject} is in use: another process listens there; stop it, or configure another address.`,
+        `${subject} is in use: another process listens there; stop it, or choose another address by --${setting} or FILBERT_${setting.toUpperCase()}.`,
         { cause },
       );
     case 'EADDRNOTAVAIL':

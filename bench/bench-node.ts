@@ -51,8 +51,6 @@ export async function startBenchNode(mode: BenchMode, leaves: number, options: B
     args: ['--allow-private', '--max-leaves', String(leaves + SPARE_LEAVES)],
     readyTimeoutMs: READY_TIMEOUT_MS,
   });
-  // Filled once, in the first seconds of a data folder, by a process that would be measured too (docs/operations.md).
-  if (entry === undefined) await node.compileCacheFilled(READY_TIMEOUT_MS);
   return node;
 }
 

@@ -13,9 +13,6 @@ import { describeOnBothForms } from './support/forms.ts';
 /** How long a bad visitor waits at most for the node to end it. */
 const VISIT_TIMEOUT_MS = 6_000;
 
-/** How long the compile cache may take that a node of several processes fills when it is new. */
-const COMPILE_CACHE_TIMEOUT_MS = 20_000;
-
 /** How long the flood goes on, and how fast it is. */
 const FLOOD_MS = 3_000;
 const FLOOD_VISITS_PER_SECOND = 150;
@@ -272,7 +269,6 @@ describeOnBothForms('bad input', (net) => {
     const keeper = await net.leaf({ table: { words: ['satsuma'] } });
     const asker = await net.ultrapeer();
     await net.ready(asker, keeper, 'satsuma');
-    await net.node.compileCacheFilled(COMPILE_CACHE_TIMEOUT_MS);
     const before = processesOf();
     const flood = new Flood('127.0.0.1', net.node.gnutella.port, FLOOD_VISITS_PER_SECOND);
     const latencies: number[] = [];

@@ -58,8 +58,6 @@ function describeUnderLoad(
       node = await NodeProcess.start({ processes: true, connections: 2, routerShards: 2, ...given });
       load = new SteadyLoad(LEAVES);
       await load.join(node.gnutella.host, node.gnutella.port);
-      // A restart is quick once the node has been up for some seconds (docs/operations.md).
-      await node.compileCacheFilled(20_000);
     });
 
     beforeEach(async () => {

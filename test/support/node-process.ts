@@ -1,5 +1,5 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -133,8 +133,6 @@ export class NodeProcess {
   readonly exited: Promise<ProcessEnd>;
   readonly #child: ChildProcess;
   readonly #ownsData: boolean;
-  /** One process per service. */
-  readonly #processes: boolean;
   #ended: ProcessEnd | undefined;
   #closed = false;
 
@@ -142,7 +140,6 @@ export class NodeProcess {
     this.#child = child;
     this.dataDir = dataDir;
     this.#ownsData = options.dataDir === undefined;
-    this.#processes = options.processes === true;
     this.gnutella = splitAddress(gnutella);
     this.admin = splitAddress(admin);
     collectLines(child.stdout, this.stdout);
@@ -237,17 +234,6 @@ export class NodeProcess {
   /** The processes below whose command line holds this text, such as `services/router` or `nats-server`. */
   childrenLike(text: string): ProcessId[] {
     return this.descendants().filter(({ pid }) => commandLine(pid).includes(text));
-  }
-
-  /**
-   * Waits until the process that fills the compile cache in the first seconds of a data folder has come and gone. Until then
-   * it is one process more, and takes CPU time; a node in one process has none.
-   */
-  async compileCacheFilled(timeoutMs: number): Promise<void> {
-    if (!this.#processes) return;
-    const warm = join(this.dataDir, 'compile-cache', 'warm');
-    const filled = (): boolean => existsSync(warm) && this.childrenLike('warm-compile-cache').length === 0;
-    await waitFor('the compile cache', filled, timeoutMs);
   }
 
   /**

@@ -16,7 +16,7 @@ import {
   type Readiness,
 } from '@filbert/kit';
 import type { NodeConfig } from '../node-config.ts';
-import { CompileCache } from './compile-cache.ts';
+import { CompileCache, FILLING_TIMEOUT_MS } from './compile-cache.ts';
 import { fanOutControl } from './control-fan-out.ts';
 import { gatheredMetrics } from './gathered-metrics.ts';
 import { findNatsServer, givenNats, OwnNats, type NatsSource } from './nats-source.ts';
@@ -118,12 +118,17 @@ export async function runProcesses(config: NodeConfig, form: OutputForm): Promis
         stop: () => nats.stop(),
         timeoutsMs: { start: FOR_EVER_MS },
       },
+      {
+        name: 'compile cache',
+        start: (signal) => cache.fill(signal),
+        stop: () => cache.stop(),
+        timeoutsMs: { start: FILLING_TIMEOUT_MS + STOP_MARGIN_MS },
+      },
       services('bootstrap', [bootstrap]),
       // All that needs no more than the node's facts; peers are let in when these are there.
       services('services', [...routers, searchIndex, ...transfers]),
       services('connections', connections),
       { name: 'control', start: async () => void (await control.start()), stop: () => control.stop() },
-      { name: 'compile cache', start: () => cache.warm(), stop: () => cache.stop() },
       withControlFile(config, () => ({
         control: control.address,
         admin: admin.address,

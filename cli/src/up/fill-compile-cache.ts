@@ -1,12 +1,10 @@
 // A process of its own: loads what the services are made of, has Node write what it compiled, and ends.
 import { writeFileSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
-import { constants, setPriority } from 'node:os';
 import { join } from 'node:path';
-import { CACHE_IS_WARM } from './compile-cache.ts';
+import { cacheMark, MARK_FILE } from './compile-cache.ts';
 
 const [folder = ''] = process.argv.slice(2);
-setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
 await Promise.all([
   import('@filbert/bootstrap'),
   import('@filbert/router'),
@@ -15,4 +13,4 @@ await Promise.all([
   import('@filbert/connections'),
 ]);
 flushCompileCache();
-writeFileSync(join(folder, CACHE_IS_WARM), `${process.version}\n`);
+writeFileSync(join(folder, MARK_FILE), cacheMark());

@@ -295,6 +295,18 @@ describe('connections handshakes', () => {
     await nothingHeld();
   });
 
+  it('keeps places for others where one address opens connections that say nothing', async () => {
+    await start({ isExempt: () => false });
+    const silent = await Promise.all(Array.from({ length: 8 }, () => harness.socket()));
+    await waitFor('them to be waited for', () => harness.edge.handshaking === 8);
+    assert.equal(await harness.say(''), '', 'the ninth is closed at once');
+    assert.equal(harness.edge.counters.refused['too-many-handshakes'], 1);
+    for (const socket of silent) socket.destroy();
+    await nothingHeld();
+    const { link } = await harness.join({ role: 'leaf' });
+    assert.equal(link.role, 'leaf');
+  });
+
   describe('time-outs', () => {
     it('end a connection that says nothing', async () => {
       await start({ handshakeTimeoutMs: 150 });

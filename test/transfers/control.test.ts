@@ -158,10 +158,7 @@ describe('transfers: control', () => {
     assert.match(text, /filbert_transfers_source_faults_total\{reason="wrong-hash"\} 0/);
     assert.match(text, /filbert_transfers_upload_first_byte_seconds_count 0/);
     assert.match(text, /filbert_transfers_upload_slots\{use="free"\} 20/);
-    const bad = { ...config.value, workerId: 'No Good' };
-    assert.throws(
-      () => createTransfersService(bad, { bus: createInProcessBus(), logger, metrics }),
-      /FILBERT_TRANSFERS_ID/,
-    );
+    const bad = loadConfig(transfersConfig, { env: { ...env, FILBERT_TRANSFERS_ID: 'No Good' } });
+    assert.match(bad.ok ? '' : bad.problems.join(), /FILBERT_TRANSFERS_ID is "No Good": it must be 1 to 63 lower-case/);
   });
 });

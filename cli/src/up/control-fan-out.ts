@@ -174,7 +174,14 @@ async function* merged<R>(streams: readonly AsyncGenerator<R, void, undefined>[]
     stream,
     result: await stream.next(),
   });
-  const waiting = new Map(streams.map((stream) => [stream, next(stream)]));
+  const waiting = new Map<AsyncGenerator<R, void, undefined>, Promise<Turn>>();
+  const wait = (stream: AsyncGenerator<R, void, undefined>): void => {
+    const turn = next(stream);
+    // While the reader is busy nobody looks at it: it may fail unseen, and does so again when it is looked at.
+    turn.catch(() => undefined);
+    waiting.set(stream, turn);
+  };
+  for (const stream of streams) wait(stream);
   try {
     while (waiting.size > 0) {
       const { stream, result } = await Promise.race(waiting.values());
@@ -182,7 +189,7 @@ async function* merged<R>(streams: readonly AsyncGenerator<R, void, undefined>[]
         waiting.delete(stream);
         continue;
       }
-      waiting.set(stream, next(stream));
+      wait(stream);
       yield result.value;
     }
   } finally {

@@ -1,5 +1,5 @@
 import { createServer, type Server, type Socket } from 'node:net';
-import { sniff } from '@filbert/gnutella';
+import { limitKey, sniff } from '@filbert/gnutella';
 import type { HostPort } from '@filbert/kit';
 import { endGently, HANDSHAKE_TIMEOUT_MS } from './handshake-runner.ts';
 
@@ -7,6 +7,8 @@ import { endGently, HANDSHAKE_TIMEOUT_MS } from './handshake-runner.ts';
 const MAX_SNIFF_BYTES = 1024;
 /** Connections that the kernel holds for us until we accept them. */
 const BACKLOG = 1024;
+/** Connections of one address that have not said what they speak: without a bound one peer could hold every place. */
+export const MAX_SILENT_PER_ADDRESS = 8;
 
 export interface AcceptorOptions {
   readonly listen: HostPort;
@@ -14,6 +16,10 @@ export interface AcceptorOptions {
   readonly reusePort: boolean;
   /** Whether to take a connection at all; it has not said anything yet. */
   readonly admit: (socket: Socket, remoteIp: string) => boolean;
+  /** Whether the limits per address apply to this one. */
+  readonly isLimited: (ip: string) => boolean;
+  /** Too many of its address say nothing. */
+  readonly onTooMany: () => void;
   /** The connection speaks Gnutella; `first` is what it said, and `leftMs` the time that its handshake has left. */
   readonly onGnutella: (socket: Socket, remoteIp: string, first: Buffer, leftMs: number) => void;
   /** It speaks HTTP, or brings the GIV that answers a PUSH. */
@@ -29,6 +35,8 @@ export class Acceptor {
   readonly #options: AcceptorOptions;
   readonly #server: Server;
   readonly #waiting = new Set<Socket>();
+  /** How many of each address. */
+  readonly #waitingOf = new Map<string, number>();
 
   constructor(options: AcceptorOptions) {
     this.#options = options;
@@ -75,13 +83,24 @@ export class Acceptor {
       socket.destroy();
       return;
     }
+    const key = limitKey(remoteIp);
+    const ofAddress = this.#waitingOf.get(key) ?? 0;
+    if (ofAddress >= MAX_SILENT_PER_ADDRESS && this.#options.isLimited(remoteIp)) {
+      this.#options.onTooMany();
+      socket.destroy();
+      return;
+    }
     const timeoutMs = this.#options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS;
     const since = performance.now();
     let held: Buffer = Buffer.alloc(0);
     this.#waiting.add(socket);
+    this.#waitingOf.set(key, ofAddress + 1);
     const done = (): void => {
       clearTimeout(timer);
       this.#waiting.delete(socket);
+      const left = (this.#waitingOf.get(key) ?? 1) - 1;
+      if (left > 0) this.#waitingOf.set(key, left);
+      else this.#waitingOf.delete(key);
       socket.off('data', onData);
       socket.off('close', done);
     };

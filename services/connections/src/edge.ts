@@ -186,6 +186,10 @@ export class Edge implements LinkHost {
       reusePort: options.reusePort,
       ...(options.handshakeTimeoutMs !== undefined && { handshakeTimeoutMs: options.handshakeTimeoutMs }),
       admit: (_socket, remoteIp) => this.#doorkeeper.mayConnect(remoteIp),
+      isLimited: (ip) => this.#around.isLimited(ip),
+      onTooMany: () => {
+        this.counters.refused['too-many-handshakes']++;
+      },
       onGnutella: (socket, remoteIp, first, leftMs) => this.#doorkeeper.accept(socket, remoteIp, first, leftMs),
       onTransfer: (socket, remoteIp, first) => this.handOver.take(socket, remoteIp, first),
       onForeign: () => {

@@ -153,7 +153,7 @@ export class Transfers {
       ownAddresses: () => this.#ownAddresses(),
       allowPrivate,
       isLimited,
-      serve: (connection) => this.uploads.serve(connection, true),
+      serve: (connection) => this.#intake.serve(connection, () => this.uploads.serve(connection, true)),
       now,
     });
     this.#store = openSqliteJobStore(join(options.data, 'transfers.sqlite'), options.workerId);
@@ -175,6 +175,7 @@ export class Transfers {
       ownAddress: () => this.#ownAddresses()[0],
       wallClock: Date.now,
       newId: () => randomBytes(8).toString('hex'),
+      isUsableSource: (source) => this.isUsableSource(source),
       ...(options.writeAt === undefined ? {} : { writeAt: options.writeAt }),
     });
   }
@@ -227,6 +228,7 @@ export class Transfers {
     this.#draining = true;
     this.#publishSummary();
     this.#intake.close();
+    this.#pushUploads.stop();
     this.uploads.drain();
     const deadline = performance.now() + DRAIN_UPLOADS_MS;
     while (this.uploads.uploads.size > 0 && performance.now() < deadline) {

@@ -105,6 +105,16 @@ describe('search-index: folder tree', () => {
     assert.deepEqual(gone, ['/s/x/c', '/s/x/y/d']);
     assert.deepEqual(folders.replaceSome(['/s/xx'], seen({}), new Set()), ['/s/xx/e']);
   });
+
+  it('takes a folder that is gone with more files than a call takes arguments', () => {
+    const many = Array.from({ length: 300_000 }, (_, i) => `/s/x/${i}`);
+    assert.equal(tree(...many.slice(0, 1)).replaceAll(seen({})).length, 1);
+    const whole = new FolderTree();
+    const part = new FolderTree();
+    for (const path of many) for (const folders of [whole, part]) folders.add(path);
+    assert.equal(whole.replaceAll(seen({ '/s': [] })).length, many.length);
+    assert.equal(part.replaceSome(['/s/x'], seen({}), new Set()).length, many.length);
+  });
 });
 
 describe('search-index: share folders', () => {

@@ -131,6 +131,33 @@ describe('transfers: downloads', () => {
     assert.deepEqual(downloads.all(), []);
   });
 
+  it('is not begun again by who resumes it while it is being cancelled', async () => {
+    const serving = await startWorker({ uploadRate: MIB });
+    const fetching = await startWorker();
+    const { downloads } = fetching.transfers;
+    const file = serving.library.add('big', randomBytes(8 * MIB));
+    const { download } = await downloads.add(requestFor(file, [serving.source]));
+    await waitFor('some bytes', () => download.doneBytes > 0 || undefined);
+    const cancelled = downloads.cancel(download.id);
+    downloads.resume(download.id);
+    await cancelled;
+    assert.equal(download.state, 'cancelled');
+    const again = await downloads.add(requestFor(file, []));
+    assert.notEqual(again.download, download);
+    await downloads.cancel(again.download.id);
+    assert.deepEqual(partFiles(fetching), []);
+  });
+
+  it('asks nobody whom a magnet link names and peers could not be', async () => {
+    const fetching = await startWorker({ allowPrivate: false });
+    const server = await startRawServer(() => undefined);
+    const target = `magnet:?xt=urn:sha1:${'A'.repeat(32)}&xs=http://127.0.0.1:${server.port}/uri-res/N2R?urn:sha1:${'A'.repeat(32)}`;
+    const { download } = await fetching.transfers.downloads.add({ target, sources: [], name: 'x', sizeBytes: 0 });
+    await waitFor('the wait', () => download.state === 'waiting' || undefined);
+    assert.deepEqual([...download.sources()], []);
+    assert.equal(server.connections, 0);
+  });
+
   it('stays paused over a restart', async () => {
     const fetching = await startWorker();
     const target = `urn:sha1:${'A'.repeat(32)}`;
@@ -394,6 +421,70 @@ describe('transfers: downloads', () => {
       const bad = await startRawServer(wrongTotal);
       const { download } = await fetchDespite(at(bad.port), { sizeBytes: 0 });
       assert.equal(download.sizeBytes, content.length);
+    });
+
+    it('that say that there is nothing are given up where the size is not known', async () => {
+      const empty = await startRawServer((_, socket) => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'));
+      const { download, fetching } = await fetchDespite(at(empty.port), { sizeBytes: 0 });
+      assert.equal(blameOf(download, at(empty.port)), 'wrong-size');
+      assert.equal(empty.requests.length, 1);
+      assert.equal(fetching.transfers.counters.hashMismatches, 0);
+    });
+
+    it('that tell no size are not fetched from until another did', async () => {
+      const mute = await startRawServer((request, socket) => {
+        const end = Math.min(request.last + 1, content.length);
+        socket.write(
+          `HTTP/1.1 206 OK\r\nContent-Range: bytes ${request.first}-${end - 1}/*\r\nContent-Length: ${end - request.first}\r\n\r\n`,
+        );
+        socket.write(content.subarray(request.first, end));
+      });
+      const { download, fetching } = await fetchDespite(at(mute.port), { sizeBytes: 0 });
+      assert.equal(blameOf(download, at(mute.port)), 'wrong-range');
+      assert.equal(fetching.transfers.counters.downloadedBytes, content.length);
+    });
+
+    for (const [how, headers] of [
+      ['PARQ', 'Retry-After: 0\r\nX-Queued: position=1; ID=abc\r\n'],
+      ['old', 'X-Queue: position=1,pollMin=0,pollMax=0\r\n'],
+    ] as const) {
+      it(`that queue us for no time at all (${how}) are polled no faster than every 2 s`, async () => {
+        const times: number[] = [];
+        const busy = await startRawServer((request, socket) => {
+          times.push(performance.now());
+          if (times.length > 1) sendRange(content, request, socket);
+          else socket.write(`HTTP/1.1 503 Queued\r\n${headers}Content-Length: 0\r\n\r\n`);
+        });
+        const good = await startWorker();
+        const fetching = await startWorker();
+        const file = good.library.add('wanted.bin', content);
+        const { download } = await fetching.transfers.downloads.add(requestFor(file, [at(busy.port)]));
+        await completed(download);
+        assert.ok((times[1] ?? 0) - (times[0] ?? 0) >= 1_990);
+      });
+    }
+
+    it('that end their connection after each stretch do not undo each other, once asked one at a time', async () => {
+      const big = randomBytes(13 * MIB);
+      const wrong = Buffer.from(big);
+      wrong.fill(0, 0, 10);
+      wrong.fill(0, big.length - 10);
+      const closing =
+        (bytes: Buffer): Answer =>
+        (request, socket) => {
+          sendRange(bytes, request, socket, 'Connection: close\r\n');
+          socket.end();
+        };
+      const good = [await startRawServer(closing(big)), await startRawServer(closing(big))];
+      const bad = await startRawServer(closing(wrong));
+      const fetching = await startWorker();
+      const file = (await startWorker()).library.add('big', big);
+      const sources = [bad, ...good].map(({ port }) => at(port));
+      const { download } = await fetching.transfers.downloads.add(requestFor(file, sources));
+      await waitFor('the file', () => download.state === 'completed' || undefined, 20_000);
+      assert.ok(readFileSync(download.path).equals(big));
+      // Whole files thrown away: the first, and at most the liar's own.
+      assert.ok(fetching.transfers.counters.discardedBytes <= 3 * big.length);
     });
 
     it('are asked again no sooner than they say', async () => {

@@ -232,6 +232,24 @@ describe('transfers: PUSH and GIV', () => {
     assert.equal(counters.pushes.served + counters.pushes.unreachable, 0);
   });
 
+  it('holds no more connections to one address than it takes from one, and begins none while it drains', async () => {
+    const network = new PushNetwork();
+    const guid = asGuid(new Uint8Array(randomBytes(16)));
+    const serving = await startWorker({
+      listen: undefined,
+      internalEdge: network.edge(),
+      facts: { serventGuid: guid },
+    });
+    const { port, accepted } = await listener();
+    network.send(pushFrame(guid, port));
+    await waitFor('the connection', () => accepted[0]);
+    assert.equal(serving.transfers.connections, 1, 'it counts as one that came');
+    const drained = serving.transfers.drain();
+    network.send(pushFrame(guid, port));
+    await drained;
+    assert.equal(accepted.length, 1);
+  });
+
   it('does not try an address again that could not be connected to', async () => {
     const { network, serving, guid } = await pair();
     network.send(pushFrame(guid, 1));

@@ -9,3 +9,8 @@ export function networkOf(ip: string): string {
   if (ipv6 !== undefined) return Buffer.from(ipv6).toString('hex', 0, IPV6_NETWORK_BYTES);
   return ip.slice(0, ip.lastIndexOf('.'));
 }
+
+/** What to count an address under where each has a limit: of IPv6 the /64, since whoever has one address has all of it. */
+export function limitKey(ip: string): string {
+  return ip.includes(':') ? networkOf(ip) : ip;
+}

@@ -1,3 +1,5 @@
+import { limitKey } from '@filbert/gnutella';
+
 /** Handshakes that one address may begin within `WINDOW_MS` (docs/protocol/01 §11). */
 export const MAX_HANDSHAKES_PER_WINDOW = 2;
 const WINDOW_MS = 60_000;
@@ -44,10 +46,11 @@ export class HandshakeThrottle {
   /** Counts a handshake that begins and says what to do with it. */
   begin(ip: string): ThrottleVerdict {
     const now = this.#now();
-    const visitor = this.#visitors.get(ip) ?? { windowStart: now, count: 0, bannedUntil: 0, banMs: 0, attempts: 0 };
+    const key = limitKey(ip);
+    const visitor = this.#visitors.get(key) ?? { windowStart: now, count: 0, bannedUntil: 0, banMs: 0, attempts: 0 };
     // Re-inserting keeps the map in order of last use.
-    this.#visitors.delete(ip);
-    this.#visitors.set(ip, visitor);
+    this.#visitors.delete(key);
+    this.#visitors.set(key, visitor);
     this.#forgetOldest();
     if (now < visitor.bannedUntil) {
       visitor.attempts++;

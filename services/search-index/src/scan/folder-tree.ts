@@ -21,7 +21,7 @@ export class FolderTree {
   /** Takes over a look through everything. Returns the paths of files that it did not see. */
   replaceAll(visited: ReadonlyMap<string, Set<string>>): string[] {
     const gone: string[] = [];
-    for (const [folder, files] of this.#folders) gone.push(...missing(files, visited.get(folder) ?? NO_FILES));
+    for (const [folder, files] of this.#folders) addMissing(gone, files, visited.get(folder) ?? NO_FILES);
     this.#folders = new Map(visited);
     return gone;
   }
@@ -50,17 +50,18 @@ export class FolderTree {
         goneFolders.has(parent);
       if (!isGone) continue;
       goneFolders.add(folder);
-      gone.push(...missing(this.#folders.get(folder) ?? NO_FILES, NO_FILES));
+      addMissing(gone, this.#folders.get(folder) ?? NO_FILES, NO_FILES);
       this.#folders.delete(folder);
     }
     for (const [folder, files] of visited) {
-      gone.push(...missing(this.#folders.get(folder) ?? NO_FILES, files));
+      addMissing(gone, this.#folders.get(folder) ?? NO_FILES, files);
       this.#folders.set(folder, files);
     }
     return gone;
   }
 }
 
-function missing(before: ReadonlySet<string>, now: ReadonlySet<string>): string[] {
-  return [...before].filter((path) => !now.has(path));
+/** One by one: a folder may have had more files than a call takes arguments. */
+function addMissing(gone: string[], before: ReadonlySet<string>, now: ReadonlySet<string>): void {
+  for (const path of before) if (!now.has(path)) gone.push(path);
 }

@@ -75,6 +75,7 @@ export class Download implements SessionDownload {
   #running: Promise<void> | undefined;
   #isEnding = false;
   #startAgain = false;
+  #isCancelled = false;
   #wake: (() => void) | undefined;
   #failure: Error | undefined;
 
@@ -138,6 +139,11 @@ export class Download implements SessionDownload {
     return this.#state === 'waiting' ? this.#nextAttemptAtMs : 0;
   }
 
+  /** It is being removed, or was: nothing starts it again. */
+  get isCancelled(): boolean {
+    return this.#isCancelled;
+  }
+
   get isHtml(): boolean {
     return /\.x?html?$/i.test(this.name);
   }
@@ -160,7 +166,7 @@ export class Download implements SessionDownload {
 
   /** Goes on, unless it is completed or running already. */
   start(): void {
-    if (this.#state === 'completed' || this.#state === 'cancelled') return;
+    if (this.#state === 'completed' || this.#isCancelled) return;
     if (this.#running !== undefined) {
       // Told to go on while it is still putting its things away: it does so then.
       this.#startAgain = this.#isEnding;
@@ -203,6 +209,7 @@ export class Download implements SessionDownload {
 
   /** Stops and removes what was fetched; a finished file stays. */
   async cancel(): Promise<void> {
+    this.#isCancelled = true;
     await this.halt();
     if (this.#state !== 'completed') await this.#fetched.remove();
     this.#set('cancelled', '');
@@ -308,8 +315,10 @@ export class Download implements SessionDownload {
 
   #launch(now: number): void {
     const most = this.#oneSourceOnly ? 1 : MAX_ACTIVE_SOURCES;
+    const only = this.#goesOnWith(now);
     let starved = false;
     for (const source of this.#sources) {
+      if (only !== undefined && source !== only) continue;
       if (this.#sessions.size >= most) break;
       if (!source.isReady(now)) continue;
       if (this.#nextGap() === undefined) break;
@@ -327,6 +336,15 @@ export class Download implements SessionDownload {
       this.#sessions.add(session);
     }
     this.#describe(starved);
+  }
+
+  /** Of one source at a time, the one whose bytes are there already: another would begin anew, and so would it after that. */
+  #goesOnWith(now: number): Source | undefined {
+    if (!this.#oneSourceOnly) return undefined;
+    const [only, another] = this.#fetched.contributors;
+    const source = only === undefined || another !== undefined ? undefined : this.#sources.get(only);
+    if (source === undefined || source.givenUp) return undefined;
+    return source.active || source.restUntilMs - now <= RECONNECT_MS ? source : undefined;
   }
 
   async #session(source: Source): Promise<void> {
@@ -381,7 +399,8 @@ export class Download implements SessionDownload {
       if (this.#failure === undefined && this.#size.bytes === undefined) await this.#discard();
       return;
     }
-    const next = this.#sources.nextReadyMs() ?? Number.POSITIVE_INFINITY;
+    const only = this.#goesOnWith(launchedAtMs);
+    const next = (only === undefined ? this.#sources.nextReadyMs() : only.restUntilMs) ?? Number.POSITIVE_INFINITY;
     // A source that was ready and found no place is woken by `nudge`; one that became ready since is due at once.
     const waits = next > launchedAtMs ? Math.max(0, next - this.#deps.wallClock()) : LONGEST_NAP_MS;
     const napMs = Math.min(waits, LONGEST_NAP_MS);
@@ -452,8 +471,10 @@ export class Download implements SessionDownload {
     try {
       await this.#fetched.checkpoint(() => this.save());
     } catch (error) {
-      if (error instanceof DiskError) this.#failure ??= error;
-      else this.#deps.logger.warn({ err: error, download: this.id }, 'progress cannot be noted');
+      if (error instanceof DiskError) {
+        this.#failure ??= error;
+        this.#touch();
+      } else this.#deps.logger.warn({ err: error, download: this.id }, 'progress cannot be noted');
     }
   }
 

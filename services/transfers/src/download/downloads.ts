@@ -50,6 +50,8 @@ export interface DownloadRequest {
 export interface DownloadsOptions extends Omit<DownloadDependencies, 'budget'> {
   /** A fresh id, unique for good. */
   readonly newId: () => string;
+  /** Whether this may be a source at all. */
+  readonly isUsableSource: (source: SourceFacts) => boolean;
 }
 
 /** All downloads of this worker. */
@@ -115,7 +117,8 @@ export class Downloads {
    */
   async add(request: DownloadRequest): Promise<{ readonly download: Download; readonly created: boolean }> {
     const magnet = readTarget(request.target);
-    const sources = [...request.sources, ...magnetSources(magnet)];
+    // A link is anybody's, so what it names is judged as an address that a peer told.
+    const sources = [...request.sources, ...magnetSources(magnet).filter(this.#options.isUsableSource)];
     const stated = request.sizeBytes > 0 ? request.sizeBytes : magnet.sizeBytes;
     // No range can be asked of the empty file; its hash says that it is empty.
     const sizeBytes = EMPTY_SHA1.equals(magnet.sha1) ? 0 : stated;
@@ -189,7 +192,8 @@ export class Downloads {
 
   #ofFile(sha1: Sha1): Download | undefined {
     for (const download of this.#downloads.values()) {
-      if (download.state !== 'completed' && Buffer.compare(download.sha1, sha1) === 0) return download;
+      if (download.state !== 'completed' && !download.isCancelled && Buffer.compare(download.sha1, sha1) === 0)
+        return download;
     }
     return undefined;
   }
@@ -198,7 +202,10 @@ export class Downloads {
     const finished = [...this.#downloads.values()].filter(({ state }) => state === 'completed');
     for (const download of finished.slice(0, Math.max(0, finished.length - MAX_FINISHED))) {
       this.#downloads.delete(download.id);
-      void download.cancel();
+      // What the store would not forget now it lists again after the next start.
+      download.cancel().catch((error: unknown) => {
+        this.#options.logger.warn({ err: error, download: download.id }, 'a finished download cannot be forgotten');
+      });
     }
   }
 }

@@ -82,6 +82,8 @@ export class FetchedBytes {
 
   /** Throws away what was fetched. @returns how many bytes that was @throws DiskError */
   async discard(): Promise<number> {
+    // One under way would note afterwards what is not there any more.
+    await this.#checkpointing?.catch(() => undefined);
     const { bytes } = this.#written;
     this.#written = new RangeSet();
     this.#contributors.clear();

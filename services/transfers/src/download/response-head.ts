@@ -5,6 +5,7 @@ import { parseContentRange } from '../http/byte-range.ts';
 import type { MessageHead } from '../network/message-head.ts';
 import { parseLegacyQueue, parseQueued } from '../slots/queue-headers.ts';
 import type { Range } from './range-set.ts';
+import { MIN_RETRY_MS } from './source.ts';
 
 /** The most bytes of an error's body that are read to keep a connection. */
 export const MAX_ERROR_BODY_BYTES = 64 * 1024;
@@ -88,6 +89,8 @@ function judgeWhole(length: number | undefined, { range }: AskedFor, keepAlive: 
   // The whole file although a range was asked for: only its beginning is of use.
   if (length === undefined) return fault('bad-response');
   if (range.start !== 0) return fault('wrong-range');
+  // Nobody asks for a range of the empty file: its hash says that it is empty.
+  if (length === 0) return fault('wrong-size');
   const end = Math.min(length, range.end);
   return {
     kind: 'body',
@@ -109,11 +112,13 @@ function queuedAnswer(
   const parq = parseQueued(headers.get('x-queued') ?? '');
   if (parq !== undefined && retryAfterMs !== undefined) {
     const { position, id } = parq;
-    return { kind: 'queued', position, ticket: id, waitMs: retryAfterMs, keepAlive: stays, bodyBytes };
+    const waitMs = Math.max(MIN_RETRY_MS, retryAfterMs);
+    return { kind: 'queued', position, ticket: id, waitMs, keepAlive: stays, bodyBytes };
   }
   const legacy = parseLegacyQueue(headers.get('x-queue') ?? '');
   if (legacy === undefined) return undefined;
-  const waitMs = ((legacy.pollMinS + Math.min(legacy.pollMaxS, legacy.pollMinS + 30)) / 2) * 1_000;
+  const middleMs = ((legacy.pollMinS + Math.min(legacy.pollMaxS, legacy.pollMinS + 30)) / 2) * 1_000;
+  const waitMs = Math.max(MIN_RETRY_MS, middleMs);
   return { kind: 'queued', position: legacy.position, ticket: undefined, waitMs, keepAlive: stays, bodyBytes };
 }
 

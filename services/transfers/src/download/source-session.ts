@@ -25,6 +25,8 @@ export interface SessionDownload {
   readonly sha1: Sha1;
   readonly isHtml: boolean;
   readonly doneBytes: number;
+  /** Undefined while unknown. */
+  readonly sizeBytes: number | undefined;
   /** The next stretch to fetch; it is the session's until it was received or released. */
   nextChunk(): Range | undefined;
   releaseChunk(chunk: Range): void;
@@ -122,6 +124,8 @@ async function receiveBody(
   askedMs: number,
 ): Promise<SessionEnd | undefined> {
   if (total !== undefined && !download.acceptSize(total, source)) return blamed('wrong-size');
+  // Without a size nobody could tell when the file is whole, and the same stretch would be fetched again and again.
+  if (total === undefined && download.sizeBytes === undefined) return blamed('wrong-range');
   let at = span.start;
   while (at < span.end) {
     const bytes = await connection.read(timings.stallMs);
@@ -170,12 +174,17 @@ async function skipBody(connection: Connection, count: number, timeoutMs: number
 /** False where the source hung up or the download was stopped meanwhile. */
 async function waitConnected(connection: Connection, waitMs: number, signal: AbortSignal): Promise<boolean> {
   const gone = new AbortController();
-  connection.onClose(() => gone.abort());
+  const onClose = (): void => gone.abort();
+  if (connection.closed) return false;
+  connection.socket.once('close', onClose);
   try {
     await sleep(waitMs, undefined, { signal: AbortSignal.any([signal, gone.signal]) });
     return true;
   } catch {
     return false;
+  } finally {
+    // A connection may wait in a queue hundreds of times.
+    connection.socket.off('close', onClose);
   }
 }
 

@@ -22,7 +22,7 @@ interface BlameRule {
 /** Longest rest of a source, in ms. */
 export const MAX_REST_MS = 30 * 60_000;
 /** Retry-After is taken for at least and at most this (docs/protocol/08-push-and-transfers.md §4.1), in ms. */
-const MIN_RETRY_MS = 2_000;
+export const MIN_RETRY_MS = 2_000;
 const MAX_RETRY_MS = 3_600_000;
 
 const FOR_EVER = Number.POSITIVE_INFINITY;

@@ -9,6 +9,7 @@ import {
   pushAddress,
   type Guid,
   type PeerAddress,
+  limitKey,
 } from '@filbert/gnutella';
 import type { PushResult, TransfersCounters } from '../counters.ts';
 import { AddressWindow } from '../http/address-window.ts';
@@ -101,7 +102,7 @@ export class PushUploads {
     const text = formatPeerAddress(address);
     if (this.#options.ownAddresses().some((ours) => formatPeerAddress(ours) === text)) return 'own-address';
     if (!this.#remember(guidKey(bytes, start))) return 'duplicate';
-    if (isLimited(address.host) && !this.#window.admit(address.host)) return 'too-many';
+    if (isLimited(address.host) && !this.#window.admit(limitKey(address.host))) return 'too-many';
     if (this.#dials >= MAX_PUSH_DIALS) return 'too-many';
     if (!this.#unreachable.isFull(text)) {
       return { address, index: push.value.fileIndex, serventGuid: push.value.serventGuid };

@@ -1,5 +1,3 @@
-import { networkOf } from '@filbert/gnutella';
-
 /** Addresses counted at one time; beyond it the one that began longest ago is forgotten. */
 export const MAX_COUNTED_ADDRESSES = 10_000;
 
@@ -42,9 +40,4 @@ export class AddressWindow {
     this.#counts.set(address, { count: 1, untilMs: now + this.#windowMs });
     return true;
   }
-}
-
-/** What to count a peer's address under: of IPv6 the /64, since whoever has one address has all of it. */
-export function limitKey(ip: string): string {
-  return ip.includes(':') ? networkOf(ip) : ip;
 }

@@ -1,5 +1,5 @@
 import { createServer, type Server, type Socket } from 'node:net';
-import { canonicalHost, sniff, type PeerAddress } from '@filbert/gnutella';
+import { canonicalHost, limitKey, sniff, type PeerAddress } from '@filbert/gnutella';
 import { MAX_PROXY_BLOCK_BYTES, parseProxyHeader } from '@filbert/contracts';
 import { formatHostPort, type HostPort } from '@filbert/kit';
 import type { TransfersCounters } from '../counters.ts';
@@ -77,6 +77,12 @@ export class Intake {
     }
   }
 
+  /** Has a connection that we opened ourselves served, if there is room for it as for one that came. */
+  async serve({ socket, remote }: Connection, serve: () => Promise<void>): Promise<void> {
+    if (this.#admit(socket, remote.host)) await serve();
+    else socket.destroy();
+  }
+
   /** Listens no more. */
   close(): void {
     for (const server of this.#servers) server.close();
@@ -90,18 +96,19 @@ export class Intake {
 
   #admit(socket: Socket, ip: string): boolean {
     const { isLimited, counters } = this.#options;
-    const ofAddress = this.#perAddress.get(ip) ?? 0;
+    const key = limitKey(ip);
+    const ofAddress = this.#perAddress.get(key) ?? 0;
     if (this.#open.size >= MAX_CONNECTIONS || (isLimited(ip) && ofAddress >= MAX_CONNECTIONS_PER_ADDRESS)) {
       counters.refusedConnections['too-many']++;
       return false;
     }
     this.#open.add(socket);
-    this.#perAddress.set(ip, ofAddress + 1);
+    this.#perAddress.set(key, ofAddress + 1);
     socket.once('close', () => {
       this.#open.delete(socket);
-      const left = (this.#perAddress.get(ip) ?? 1) - 1;
-      if (left > 0) this.#perAddress.set(ip, left);
-      else this.#perAddress.delete(ip);
+      const left = (this.#perAddress.get(key) ?? 1) - 1;
+      if (left > 0) this.#perAddress.set(key, left);
+      else this.#perAddress.delete(key);
     });
     return true;
   }

@@ -11,10 +11,11 @@ import {
   randomMessageGuid,
   type Guid,
   type PeerAddress,
+  limitKey,
 } from '@filbert/gnutella';
 import { PushProxyResult, routerPush, ShardMap, type NodeFacts } from '@filbert/contracts';
 import { BusError, type Bus } from '@filbert/kit';
-import { AddressWindow, limitKey } from './address-window.ts';
+import { AddressWindow } from './address-window.ts';
 import { decodePercent } from './request.ts';
 import { refusal, type Answer } from './response.ts';
 

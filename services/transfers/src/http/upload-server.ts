@@ -1,11 +1,11 @@
-import { formatPeerAddress, formatSha1Urn, guidToHex, parseSha1Urn } from '@filbert/gnutella';
+import { formatPeerAddress, formatSha1Urn, guidToHex, parseSha1Urn, limitKey } from '@filbert/gnutella';
 import type { Guid, PeerAddress, Sha1 } from '@filbert/gnutella';
 import { startSpan } from '@filbert/kit';
 import type { TransfersCounters } from '../counters.ts';
 import type { LibraryAnswer, LibraryFile, LibraryLookup } from '../library.ts';
 import { queueHeaders, queueingOf, ticketOf } from '../slots/queue-headers.ts';
 import type { UploadSlots } from '../slots/upload-slots.ts';
-import { AddressWindow, limitKey } from './address-window.ts';
+import { AddressWindow } from './address-window.ts';
 import type { Bandwidth } from './bandwidth.ts';
 import { browseBody, browseType, PACKETS_TYPE } from './browse.ts';
 import { resolveRange, type ByteSpan } from './byte-range.ts';
@@ -305,7 +305,7 @@ export class UploadServer {
     const ip = connection.remote.host;
     const answer = this.#options.slots.ask({
       connection,
-      ip,
+      ip: limitKey(ip),
       limited: this.#options.isLimited(ip),
       fileKey: formatSha1Urn(file.sha1),
       queueing,

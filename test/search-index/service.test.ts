@@ -289,6 +289,10 @@ describe('search-index: service', () => {
       'filbert_search_index_hashed_files_total 1',
       'filbert_search_index_left_out{reason="hidden"} 0',
       'filbert_search_index_queries_total{result="answered"} 0',
+      // The library's own.
+      'filbert_search_index_links 1',
+      'filbert_search_index_ingress_frames_total{result="shed-query"} 0',
+      'filbert_search_index_deliveries_total{result="old-epoch"} 0',
     ]) {
       assert.ok(text.includes(line), line);
     }

@@ -156,6 +156,8 @@ describe('transfers: control', () => {
     const text = await metrics.registry.metrics();
     assert.match(text, /filbert_transfers_requests_total\{result="busy"\} 0/);
     assert.match(text, /filbert_transfers_source_faults_total\{reason="wrong-hash"\} 0/);
+    assert.match(text, /filbert_transfers_ingress_frames_total\{result="disconnected"\} 0/);
+    assert.match(text, /filbert_transfers_deliveries_total\{result="unknown-link"\} 0/);
     assert.match(text, /filbert_transfers_upload_first_byte_seconds_count 0/);
     assert.match(text, /filbert_transfers_upload_slots\{use="free"\} 20/);
     const bad = loadConfig(transfersConfig, { env: { ...env, FILBERT_TRANSFERS_ID: 'No Good' } });

@@ -1,3 +1,4 @@
+import { declareIngressFrames } from '@filbert/contracts';
 import type { Metrics } from '@filbert/kit';
 import { BYE_CODES, CONNECTION_REFUSALS, FRAME_DROP_REASONS, HANDSHAKE_RESULTS } from './counters.ts';
 import type { Edge } from './edge.ts';
@@ -96,17 +97,7 @@ export function declareMetrics(metrics: Metrics, edge: Edge): void {
     { reason: HALF_PATCH_DROP_REASONS },
     () => HALF_PATCH_DROP_REASONS.map((reason) => ({ labels: { reason }, value: edge.halfPatches.dropped[reason] })),
   );
-  metrics.counterFrom(
-    'ingress_frames_total',
-    'Frames for the router, by what became of them.',
-    { result: ['batched', 'shed-query', 'no-credit', 'disconnected'] },
-    () => [
-      { labels: { result: 'batched' }, value: edge.ingress?.counters.frames ?? 0 },
-      { labels: { result: 'shed-query' }, value: edge.ingress?.counters.shedQueries ?? 0 },
-      { labels: { result: 'no-credit' }, value: edge.ingress?.counters.noCredit ?? 0 },
-      { labels: { result: 'disconnected' }, value: edge.ingress?.counters.disconnected ?? 0 },
-    ],
-  );
+  declareIngressFrames(metrics, () => edge.ingress?.counters);
   metrics.counterFrom(
     'deliveries_total',
     'Frames from the router for links, by what became of them.',

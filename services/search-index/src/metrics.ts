@@ -1,3 +1,4 @@
+import { declareInternalEdge } from '@filbert/contracts';
 import type { Durations, Metrics } from '@filbert/kit';
 import type { HashFailure } from './hash/hash-messages.ts';
 import { QUERY_RESULTS } from './link/library-link.ts';
@@ -18,6 +19,7 @@ const HASH_FAILURES = [
  * @param matching what the index counts the time of each match in
  */
 export function declareMetrics(metrics: Metrics, index: SearchIndex, matching: Durations): void {
+  declareInternalEdge(metrics, () => index.edge);
   metrics.durationsFrom('match_seconds', 'Time to find the files that answer a query.', () => matching);
   const gauge = (name: string, help: string, read: (parts: NonNullable<SearchIndex['parts']>) => number): void =>
     metrics.gaugeFrom(name, help, () => (index.parts === undefined ? 0 : read(index.parts)));

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import {
   FactsFollower,
   InternalEdge,
+  type InternalEdgeNumbers,
   libraryBrowse,
   libraryLookup,
   librarySummary,
@@ -79,6 +80,11 @@ export class SearchIndex {
   /** Undefined before the start. */
   get parts(): Parts | undefined {
     return this.#parts;
+  }
+
+  /** What its edge of the router counted. */
+  get edge(): InternalEdgeNumbers {
+    return this.#edge.numbers;
   }
 
   /**

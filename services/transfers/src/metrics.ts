@@ -1,3 +1,4 @@
+import { declareInternalEdge } from '@filbert/contracts';
 import type { Metrics } from '@filbert/kit';
 import { BLAME_REASONS, CONNECTION_REFUSALS, GIV_RESULTS, PUSH_RESULTS, REQUEST_RESULTS } from './counters.ts';
 import type { DownloadState } from './download/download.ts';
@@ -17,6 +18,7 @@ const STATES = [
 /** Declares what the transfers service tells: all of it is read from plain numbers at scrape time. */
 export function declareMetrics(metrics: Metrics, transfers: Transfers): void {
   const { counters, slots, uploads, downloads } = transfers;
+  declareInternalEdge(metrics, () => transfers.edge);
   metrics.gaugeFrom('connections', 'Connections of peers.', () => transfers.connections);
   metrics.gaugeFrom('uploads', 'Uploads under way.', () => uploads.uploads.size);
   metrics.gaugeFrom('upload_slots', 'Upload slots by use.', { use: ['free', 'taken'] }, () => [

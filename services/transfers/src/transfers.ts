@@ -14,6 +14,7 @@ import {
 import {
   FactsFollower,
   InternalEdge,
+  type InternalEdgeNumbers,
   LinkKind,
   ownAddressOf,
   reachableAddress,
@@ -46,6 +47,9 @@ const SUMMARY_INTERVAL_MS = 1_000;
 export const DRAIN_UPLOADS_MS = 10_000;
 const DRAIN_POLL_MS = 50;
 
+/** What a worker needs of its edge of the router. */
+type EdgeOfPushes = Pick<InternalEdge, 'start' | 'stop' | 'openLink' | 'numbers'>;
+
 export interface TransfersOptions {
   readonly bus: Bus;
   readonly logger: Logger;
@@ -65,7 +69,7 @@ export interface TransfersOptions {
   readonly uploadRate: number;
   readonly downloadRate: number;
   /** Takes the link that PUSHes go over; by default an edge of its own on the bus. */
-  readonly internalEdge?: Pick<InternalEdge, 'start' | 'stop' | 'openLink'>;
+  readonly internalEdge?: EdgeOfPushes;
   /** By default the library over the bus. */
   readonly library?: LibraryLookup;
   readonly timings?: Partial<DownloadTimings>;
@@ -87,7 +91,7 @@ export class Transfers {
   readonly #pushUploads: PushUploads;
   readonly #store: JobStore;
   readonly #facts: FactsFollower;
-  readonly #edge: Pick<InternalEdge, 'start' | 'stop' | 'openLink'>;
+  readonly #edge: EdgeOfPushes;
   #publicAddress = '';
   #internalAddress = '';
   #link: InternalLink | undefined;
@@ -192,6 +196,11 @@ export class Transfers {
 
   get connections(): number {
     return this.#intake.size;
+  }
+
+  /** What its edge of the router counted. */
+  get edge(): InternalEdgeNumbers {
+    return this.#edge.numbers;
   }
 
   get givsAwaited(): number {

@@ -31,6 +31,7 @@ class PushNetwork {
 
   edge(): NonNullable<WorkerOptions['internalEdge']> {
     return {
+      numbers: { links: 0, linksRefused: 0, ingress: undefined, delivered: 0, unknownLink: 0, oldEpoch: 0 },
       start: () => undefined,
       stop: () => undefined,
       openLink: (_, options) => {

@@ -1,3 +1,4 @@
+export * from './edge-metrics.ts';
 export * from './edge-summaries.ts';
 export * from './facts-follower.ts';
 export * from './ingress.ts';

@@ -13,7 +13,7 @@ import { emptyLinkRecord } from '../link.ts';
 import { ShardMap } from '../shard.ts';
 import { edgeControl, edgeEgress, edgesPoll, edgesSummary } from '../subjects.ts';
 import type { FactsFollower } from './facts-follower.ts';
-import { Ingress } from './ingress.ts';
+import { Ingress, type IngressCounters } from './ingress.ts';
 import { StateStream, type DescribedLink } from './state-stream.ts';
 import { NO_TABLE, tableChanges } from './table-difference.ts';
 
@@ -49,10 +49,24 @@ export interface InternalLink {
   close(): void;
 }
 
+/** What an internal edge counts, as plain numbers that metrics read. */
+export interface InternalEdgeNumbers {
+  /** Links that are open. */
+  readonly links: number;
+  /** Links refused because there were `MAX_INTERNAL_LINKS`. */
+  readonly linksRefused: number;
+  /** Undefined before the start. */
+  readonly ingress: Readonly<IngressCounters> | undefined;
+  /** Frames from the router that links took. */
+  readonly delivered: number;
+  /** Frames for links that are gone. */
+  readonly unknownLink: number;
+  /** Frames for an earlier start of this edge. */
+  readonly oldEpoch: number;
+}
+
 /** An edge inside the node (docs/architecture.md, "The link"): what connections is for peers, for the node's own services. */
 export class InternalEdge implements DeliverySink {
-  /** Frames for links that are gone, or of another epoch. */
-  undelivered = 0;
   readonly #bus: Bus;
   readonly #edgeId: string;
   readonly #epoch: number;
@@ -63,6 +77,10 @@ export class InternalEdge implements DeliverySink {
   #ingress: Ingress | undefined;
   #timer: NodeJS.Timeout | undefined;
   #nextNumber = 1;
+  #linksRefused = 0;
+  #delivered = 0;
+  #unknownLink = 0;
+  #oldEpoch = 0;
   /** Of the entry that is being delivered. */
   #trace: string | undefined;
 
@@ -83,6 +101,17 @@ export class InternalEdge implements DeliverySink {
       epoch: options.epoch,
       links: () => this.#links.values(),
     });
+  }
+
+  get numbers(): InternalEdgeNumbers {
+    return {
+      links: this.#links.size,
+      linksRefused: this.#linksRefused,
+      ingress: this.#ingress?.counters,
+      delivered: this.#delivered,
+      unknownLink: this.#unknownLink,
+      oldEpoch: this.#oldEpoch,
+    };
   }
 
   /** Takes part in routing. @throws Error where the node's facts have not been told yet */
@@ -111,7 +140,10 @@ export class InternalEdge implements DeliverySink {
 
   /** Opens a link. @throws Error where there are `MAX_INTERNAL_LINKS` already */
   openLink(kind: LinkKind, options: InternalLinkOptions): InternalLink {
-    if (this.#links.size >= MAX_INTERNAL_LINKS) throw new Error('too many internal links are open');
+    if (this.#links.size >= MAX_INTERNAL_LINKS) {
+      this.#linksRefused++;
+      throw new Error('too many internal links are open');
+    }
     const link = new OpenLink(this.#nextNumber++, kind, options, {
       state: this.#state,
       send: (frame, number, trace) => this.#ingress?.add(Buffer.from(frame), 0, frame.length, number, trace),
@@ -137,8 +169,12 @@ export class InternalEdge implements DeliverySink {
 
   deliver(bytes: Uint8Array, start: number, end: number, ttl: number, hops: number, number: number): void {
     const link = this.#links.get(number);
-    if (link === undefined) this.undelivered++;
-    else link.options.onFrame(bytes, start, end, ttl, hops, this.#trace);
+    if (link === undefined) {
+      this.#unknownLink++;
+      return;
+    }
+    this.#delivered++;
+    link.options.onFrame(bytes, start, end, ttl, hops, this.#trace);
   }
 
   beginTraced(trace: string): void {
@@ -151,7 +187,7 @@ export class InternalEdge implements DeliverySink {
 
   #onEgress(batch: EgressBatch): void {
     if (batch.edgeEpoch !== this.#epoch) {
-      this.undelivered += batch.links.length >>> 2;
+      this.#oldEpoch += batch.links.length >>> 2;
       return;
     }
     try {

@@ -101,7 +101,8 @@ describe('bootstrap host cache', () => {
       cache.note(one, CONNECTED, true);
     }
     assert.equal(cache.size, 0);
-    assert.ok(cache.refused > 0);
+    // A host that is told as learned or linked is one that may be added.
+    assert.deepEqual(cache.refused, { unusable: 3 * (hostile.length + privates.length), 'no-room': 0 });
     const closed = cacheOf({ allowPrivate: true });
     for (const one of privates) assert.ok(closed.add(one, 'peer', true), one);
     for (const one of hostile) assert.ok(!closed.add(one, 'peer', true), one);
@@ -125,6 +126,20 @@ describe('bootstrap host cache', () => {
       assert.ok(find(cache, kept), kept);
     }
     assert.equal(find(cache, address(1)), undefined);
+    assert.deepEqual(cache.forgotten, { full: MAX_HOSTS / 2, age: 0 });
+  });
+
+  it('counts those for which there is no room because all others must stay', () => {
+    const cache = cacheOf();
+    for (let i = 0; i < MAX_HOSTS; i++) cache.add(address(i), 'configured', true);
+    assert.equal(cache.add(address(MAX_HOSTS), 'peer', true), false);
+    assert.deepEqual(
+      [cache.refused, cache.forgotten],
+      [
+        { unusable: 0, 'no-room': 1 },
+        { full: 0, age: 0 },
+      ],
+    );
   });
 
   it('holds no more than that of hosts that an operator adds either', () => {

@@ -213,6 +213,48 @@ describe('bootstrap node', () => {
     assert.equal(bootstrap.hosts?.size, 500);
   });
 
+  it('tells as metrics what it refuses and forgets, by reason', async () => {
+    const dropped = async (bootstrap: NodeBootstrap): Promise<Record<string, number>> => {
+      const metrics = createMetrics({ service: 'bootstrap', strict: true });
+      declareMetrics(metrics, bootstrap);
+      const samples = (await metrics.registry.metrics()).matchAll(
+        /^filbert_bootstrap_(\w+_(?:refused|forgotten)_total\S*) ([1-9]\d*)$/gm,
+      );
+      return Object.fromEntries(Array.from(samples, ([, name = '', value]) => [name, Number(value)]));
+    };
+    const host = (i: number): string => `5.${i >> 8}.${i & 255}.1`;
+    const outcome = HostOutcome.HOST_OUTCOME_LEARNED;
+    const first = start();
+    assert.deepEqual(await dropped(first), {});
+    const hosts = ['10.0.0.1', ...Array.from({ length: 501 }, (_, i) => host(i))];
+    const votes = ['10.0.0.1', ...Array.from({ length: 102 }, (_, i) => host(i))];
+    bus.publish(hostsSeen, {
+      edgeId: 'edge-t',
+      hosts: hosts.map((one) => ({ address: `${one}:6346`, outcome, ultrapeer: true })),
+      votes: votes.map((voter) => ({ voter, address: '9.9.9.9' })),
+    });
+    for (let i = 0; i < 257; i++) {
+      bus.publish(edgesSummary, EdgeSummary.fromPartial({ edgeId: `edge-${i}` }));
+      bus.publish(librarySummary, { edgeId: `library-${i}`, files: 1, kib: 1 });
+      const worker = { workerId: `transfers-${i}`, internalAddress: '', publicAddress: '', draining: false };
+      bus.publish(transfersSummary, { ...worker, uploads: 0, freeSlots: 1 });
+    }
+    await turns();
+    assert.deepEqual(await dropped(first), {
+      'hosts_refused_total{reason="unusable"}': 1,
+      'hosts_refused_total{reason="report-too-long"}': 2,
+      'votes_refused_total{reason="unusable"}': 1,
+      'votes_refused_total{reason="report-too-long"}': 3,
+      'votes_forgotten_total{reason="full"}': 99 - 64,
+      'summaries_refused_total{kind="edge"}': 1,
+      'summaries_refused_total{kind="library"}': 1,
+      'summaries_refused_total{kind="transfers"}': 1,
+    });
+    stop();
+    clock.advance(8 * 24 * 3_600_000);
+    assert.deepEqual(await dropped(start()), { 'hosts_forgotten_total{reason="age"}': 499 });
+  });
+
   it('keeps the hosts that it learned over a restart', async () => {
     start();
     seen('5.6.7.8:6346', HostOutcome.HOST_OUTCOME_LEARNED);

@@ -44,7 +44,7 @@ describe('bootstrap votes on the own address', () => {
       for (let i = 0; i < 4; i++) votes.add(`5.6.${i}.1`, bad);
       votes.add(bad, '9.9.9.9');
     }
-    assert.deepEqual([votes.winner(), votes.size], [undefined, 0]);
+    assert.deepEqual([votes.winner(), votes.size, votes.refused], [undefined, 0, 6 * 5]);
   });
 
   it('are counted for each kind of address, IPv4 first', () => {
@@ -71,6 +71,7 @@ describe('bootstrap votes on the own address', () => {
     assert.equal(votes.winner(), undefined);
     for (let i = 0; i < MAX_VOTERS + 10; i++) votes.add(`5.7.${i}.1`, '9.9.9.9');
     assert.equal(votes.size, MAX_VOTERS);
+    assert.deepEqual(votes.forgotten, { full: 10, age: 3 });
   });
 });
 

@@ -99,4 +99,15 @@ describe('connections host reporter', () => {
     assert.equal(reports[0]?.hosts.length, MAX_HOSTS_PER_REPORT);
     assert.equal(reporter.refused, 10);
   });
+
+  it('does the same with what peers see us as, and counts likewise what can be nobody’s address', async () => {
+    const reporter = new HostReporter({ bus, edgeId: EDGE_ID, allowPrivate: false });
+    for (let i = 0; i < MAX_VOTES_PER_REPORT + 10; i++) reporter.vote(`5.6.${i}.1`, '9.9.9.9');
+    reporter.vote('5.6.0.2', '8.8.8.8');
+    for (const bad of ['10.0.0.1', '', 'example.org']) reporter.vote('5.7.0.1', bad);
+    reporter.flush();
+    await turns();
+    assert.equal(reports[0]?.votes.length, MAX_VOTES_PER_REPORT);
+    assert.equal(reporter.votesRefused, 10 + 3);
+  });
 });

@@ -1,4 +1,5 @@
 import { canonicalHost, ipv6FromText, isUsablePeerAddress, networkOf } from '@filbert/gnutella';
+import type { ForgetReason } from './host-cache.ts';
 
 /** Networks (/24, IPv6: /48) that must agree before what peers say of our address is believed (docs/protocol/12 §10). */
 export const MIN_VOTES = 3;
@@ -24,6 +25,9 @@ type Votes = Map<string, { readonly host: string; readonly at: number }>;
  * sees an address of the kind that it has itself; IPv4 and IPv6 are voted on apart, and neither crowds the other out.
  */
 export class AddressVotes {
+  /** Words passed over: not of a peer, not of an address of ours, or of one of another kind than the peer's own. */
+  refused = 0;
+  readonly forgotten: Record<ForgetReason, number> = { full: 0, age: 0 };
   readonly #options: AddressVotesOptions;
   readonly #ipv4: Votes = new Map();
   readonly #ipv6: Votes = new Map();
@@ -40,17 +44,19 @@ export class AddressVotes {
   add(voter: string, address: string): void {
     const from = canonicalHost(voter);
     const host = canonicalHost(address);
-    if (from === undefined || host === undefined) return;
-    if (!this.#isUsable(from) || !this.#isUsable(host)) return;
-    const isIpv6 = host.includes(':');
-    if (from.includes(':') !== isIpv6) return;
-    const votes = isIpv6 ? this.#ipv6 : this.#ipv4;
+    if (from === undefined || host === undefined || !this.#mayVote(from, host)) {
+      this.refused++;
+      return;
+    }
+    const votes = host.includes(':') ? this.#ipv6 : this.#ipv4;
     const network = voterOf(from);
     votes.delete(network);
     votes.set(network, { host, at: this.#options.now() });
     if (votes.size <= MAX_VOTERS) return;
     const oldest = votes.keys().next();
-    if (!oldest.done) votes.delete(oldest.value);
+    if (oldest.done) return;
+    votes.delete(oldest.value);
+    this.forgotten.full++;
   }
 
   /** What enough networks say, and more than half of those that speak of this kind of address; IPv4 before IPv6. */
@@ -62,11 +68,16 @@ export class AddressVotes {
     const oldest = this.#options.now() - VOTE_LIFETIME_MS;
     const counts = new Map<string, number>();
     for (const [network, { host, at }] of votes) {
-      if (at < oldest) votes.delete(network);
-      else counts.set(host, (counts.get(host) ?? 0) + 1);
+      if (at >= oldest) counts.set(host, (counts.get(host) ?? 0) + 1);
+      else if (votes.delete(network)) this.forgotten.age++;
     }
     for (const [host, count] of counts) if (count >= MIN_VOTES && count * 2 > votes.size) return host;
     return undefined;
+  }
+
+  /** Both must be addresses of peers, and of one kind. */
+  #mayVote(from: string, host: string): boolean {
+    return this.#isUsable(from) && this.#isUsable(host) && from.includes(':') === host.includes(':');
   }
 
   #isUsable(host: string): boolean {

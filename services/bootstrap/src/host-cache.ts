@@ -27,6 +27,13 @@ const ANY_PORT = 6346;
 export const HOST_STATES = ['untried', 'proven', 'failed', 'resting'] as const;
 export type HostState = (typeof HOST_STATES)[number];
 
+/** Why a host was not taken: its address is no peer's, or the cache is full of hosts that must stay. */
+export type HostRefusal = 'unusable' | 'no-room';
+
+/** Why what was known is forgotten: there is no room for all, or it is too old. */
+export const FORGET_REASONS = ['full', 'age'] as const;
+export type ForgetReason = (typeof FORGET_REASONS)[number];
+
 export type HostSource = 'configured' | 'seed' | 'peer' | 'operator';
 
 export interface Host {
@@ -50,8 +57,8 @@ export interface HostCacheOptions {
 
 /** Known hosts, in memory and saved from time to time: whom to dial, and whom to name to others. */
 export class HostCache {
-  /** Addresses refused because they are no peer's. */
-  refused = 0;
+  readonly refused: Record<HostRefusal, number> = { unusable: 0, 'no-room': 0 };
+  readonly forgotten: Record<ForgetReason, number> = { full: 0, age: 0 };
   readonly #options: HostCacheOptions;
   readonly #hosts = new Map<string, Host>();
   #changed = new Set<string>();
@@ -94,14 +101,17 @@ export class HostCache {
   add(address: string, source: HostSource, ultrapeer: boolean): boolean {
     const parsed = parsePeerAddress(address);
     if (parsed === undefined || !isUsablePeerAddress(parsed, this.#options)) {
-      this.refused++;
+      this.refused.unusable++;
       return false;
     }
     const key = formatPeerAddress(parsed);
     const now = this.#options.now();
     const host = this.#hosts.get(key);
     if (host === undefined) {
-      if (!this.#makeRoom()) return false;
+      if (!this.#makeRoom()) {
+        this.refused['no-room']++;
+        return false;
+      }
       this.#hosts.set(key, {
         address: key,
         source,
@@ -256,7 +266,8 @@ export class HostCache {
         restUntilMs: Math.min(now + REST_REFUSED_MS, Number(row['rest_until_ms'])),
       });
     }
-    this.#options.database.prepare('DELETE FROM hosts WHERE last_seen_ms <= ?').run(Math.round(now - MAX_AGE_MS));
+    const tooOld = this.#options.database.prepare('DELETE FROM hosts WHERE last_seen_ms <= ?');
+    this.forgotten.age += Number(tooOld.run(Math.round(now - MAX_AGE_MS)).changes);
   }
 
   /** @returns false where nobody can be forgotten */
@@ -272,6 +283,7 @@ export class HostCache {
       this.#changed.delete(address);
       this.#forgotten.add(address);
     }
+    this.forgotten.full += oldest.length;
     return oldest.length > 0;
   }
 

@@ -14,7 +14,7 @@ import {
 import { formatPeerAddress } from '@filbert/gnutella';
 import { parseHostPort, type Bus, type HostPort, type Logger, type Subscription } from '@filbert/kit';
 import { openDatabase } from './database.ts';
-import { HostCache } from './host-cache.ts';
+import { HostCache, type ForgetReason } from './host-cache.ts';
 import { loadIdentity, type Identity } from './identity.ts';
 import { NamedHosts, type LookUp } from './named-hosts.ts';
 import { OwnAddress } from './own-address.ts';
@@ -31,6 +31,22 @@ const HOSTS_TO_HAND_OUT = 20;
 const MAX_HOSTS_PER_REPORT = 500;
 /** Likewise what peers say of our address. */
 const MAX_VOTES_PER_REPORT = 100;
+
+/** Why a host that an edge or a setting named was not taken. */
+export const HOST_REFUSALS = ['unusable', 'no-room', 'report-too-long'] as const;
+/** Why what a peer says of our address was not taken. */
+export const VOTE_REFUSALS = ['unusable', 'report-too-long'] as const;
+/** Whose summaries are followed. */
+export const SUMMARY_KINDS = ['edge', 'library', 'transfers'] as const;
+
+/** What was not taken, or not kept, by reason; plain numbers that metrics read. */
+export interface BootstrapDrops {
+  readonly hostsRefused: Readonly<Record<(typeof HOST_REFUSALS)[number], number>>;
+  readonly hostsForgotten: Readonly<Record<ForgetReason, number>>;
+  readonly votesRefused: Readonly<Record<(typeof VOTE_REFUSALS)[number], number>>;
+  readonly votesForgotten: Readonly<Record<ForgetReason, number>>;
+  readonly summariesRefused: Readonly<Record<(typeof SUMMARY_KINDS)[number], number>>;
+}
 
 /** Where the node's own address is known from, as control calls tell it. */
 export const ADDRESS_SOURCE_NAMES: Readonly<Record<OwnAddressSource, string>> = {
@@ -68,6 +84,8 @@ export class NodeBootstrap {
   readonly #ownAddress: OwnAddress;
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #services: ServiceSummaries;
+  /** Hosts and votes of reports beyond what one may hold. */
+  readonly #cut = { hosts: 0, votes: 0 };
   #database: DatabaseSync | undefined;
   #hosts: HostCache | undefined;
   #facts: NodeFacts | undefined;
@@ -98,6 +116,17 @@ export class NodeBootstrap {
   /** Parts of the library and transfers workers heard of lately. */
   get summaries(): { readonly libraries: number; readonly workers: number } {
     return this.#services.alive;
+  }
+
+  get drops(): BootstrapDrops {
+    const { refused, forgotten } = this.#ownAddress.votes;
+    return {
+      hostsRefused: { unusable: 0, 'no-room': 0, ...this.#hosts?.refused, 'report-too-long': this.#cut.hosts },
+      hostsForgotten: { full: 0, age: 0, ...this.#hosts?.forgotten },
+      votesRefused: { unusable: refused, 'report-too-long': this.#cut.votes },
+      votesForgotten: forgotten,
+      summariesRefused: { edge: this.#edges.ignored, ...this.#services.refused },
+    };
   }
 
   get startedAtMs(): number {
@@ -138,6 +167,8 @@ export class NodeBootstrap {
           hosts.note(host.address, host.outcome, host.ultrapeer);
         }
         for (const vote of seen.votes.slice(0, MAX_VOTES_PER_REPORT)) this.#ownAddress.vote(vote);
+        this.#cut.hosts += Math.max(0, seen.hosts.length - MAX_HOSTS_PER_REPORT);
+        this.#cut.votes += Math.max(0, seen.votes.length - MAX_VOTES_PER_REPORT);
       }),
       bus.respond(hostsCandidates, (request) => ({
         addresses: hosts.lease(

@@ -43,6 +43,11 @@ export class OwnAddress {
     this.#votes = new AddressVotes(options);
   }
 
+  /** What peers said of our address. */
+  get votes(): Pick<AddressVotes, 'refused' | 'forgotten'> {
+    return this.#votes;
+  }
+
   vote({ voter, address }: AddressVote): void {
     this.#votes.add(voter, address);
   }

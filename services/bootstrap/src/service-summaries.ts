@@ -10,6 +10,8 @@ const MAX_U32 = 0xffff_ffff;
 
 /** What search-index and transfers tell of themselves, added up for the facts. */
 export class ServiceSummaries {
+  /** Summaries of those beyond `MAX_SUMMARIES`. */
+  readonly refused = { library: 0, transfers: 0 };
   readonly #bus: Bus;
   readonly #now: () => number;
   readonly #onChange: () => void;
@@ -27,13 +29,13 @@ export class ServiceSummaries {
     this.#subscriptions.push(
       this.#bus.subscribe(librarySummary, (summary) => {
         const before = this.shared();
-        this.#note(this.#libraries, summary.edgeId, summary);
+        if (!this.#note(this.#libraries, summary.edgeId, summary)) this.refused.library++;
         const { files, kib } = this.shared();
         if (files !== before.files || kib !== before.kib) this.#onChange();
       }),
       this.#bus.subscribe(transfersSummary, (summary) => {
         const known = this.#workers.get(summary.workerId)?.summary;
-        this.#note(this.#workers, summary.workerId, summary);
+        if (!this.#note(this.#workers, summary.workerId, summary)) this.refused.transfers++;
         if (known?.publicAddress !== summary.publicAddress || known.draining !== summary.draining) this.#onChange();
       }),
     );
@@ -73,9 +75,12 @@ export class ServiceSummaries {
     return '';
   }
 
-  #note<T>(known: Map<string, { readonly summary: T; readonly at: number }>, id: string, summary: T): void {
+  /** @returns false where there is no room for it */
+  #note<T>(known: Map<string, { readonly summary: T; readonly at: number }>, id: string, summary: T): boolean {
     known.delete(id);
-    if (known.size < MAX_SUMMARIES) known.set(id, { summary, at: this.#now() });
+    if (known.size >= MAX_SUMMARIES) return false;
+    known.set(id, { summary, at: this.#now() });
+    return true;
   }
 
   *#alive<T>(known: Map<string, { readonly summary: T; readonly at: number }>): Generator<T> {

@@ -210,6 +210,11 @@ export class Edge implements LinkHost {
     return this.#hosts.refused;
   }
 
+  /** What peers say of our address and is not told to bootstrap. */
+  get votesRefused(): number {
+    return this.#hosts.votesRefused;
+  }
+
   get pongsCached(): number {
     return this.#pongs.size;
   }

@@ -13,6 +13,8 @@ const ANY_PORT = 6346;
 export class HostReporter {
   /** Addresses not told: unusable, or too many. */
   refused = 0;
+  /** Words about our address not told: unusable, or too many. */
+  votesRefused = 0;
   readonly #bus: Bus;
   readonly #edgeId: string;
   readonly #allowPrivate: boolean;
@@ -47,11 +49,15 @@ export class HostReporter {
   vote(voter: string, address: string): void {
     const from = canonicalHost(voter);
     const host = canonicalHost(address);
-    if (from === undefined || host === undefined) return;
-    if (!isUsablePeerAddress({ host, port: ANY_PORT }, { allowPrivate: this.#allowPrivate })) return;
+    const usable =
+      host !== undefined && isUsablePeerAddress({ host, port: ANY_PORT }, { allowPrivate: this.#allowPrivate });
+    if (from === undefined || !usable) {
+      this.votesRefused++;
+      return;
+    }
     const network = networkOf(from);
-    if (this.#votes.size >= MAX_VOTES_PER_REPORT && !this.#votes.has(network)) return;
-    this.#votes.set(network, { voter: from, address: host });
+    if (this.#votes.size >= MAX_VOTES_PER_REPORT && !this.#votes.has(network)) this.votesRefused++;
+    else this.#votes.set(network, { voter: from, address: host });
   }
 
   flush(): void {

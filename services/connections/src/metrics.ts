@@ -36,6 +36,11 @@ export function declareMetrics(metrics: Metrics, edge: Edge): void {
     'Addresses learned from peers and not passed on: unusable, or too many.',
     () => edge.hostsRefused,
   );
+  metrics.counterFrom(
+    'votes_refused_total',
+    'Words of peers about our address that were not passed on: unusable, or too many.',
+    () => edge.votesRefused,
+  );
   metrics.counterFrom('flushes_total', 'Links flushed.', () => edge.flushes.flushes);
   metrics.gaugeFrom('reads_waiting', 'Links with bytes that wait to be read.', () => edge.readTurns.waiting);
   metrics.counterFrom(

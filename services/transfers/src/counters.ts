@@ -1,4 +1,5 @@
 import { Durations } from '@filbert/kit';
+import { SLOT_REFUSALS } from './slots/upload-slots.ts';
 
 /** What became of requests, by what was answered. */
 export const REQUEST_RESULTS = [
@@ -18,6 +19,13 @@ export const REQUEST_RESULTS = [
   'timeout',
 ] as const;
 export type RequestResult = (typeof REQUEST_RESULTS)[number];
+
+/**
+ * Why a shared file, or one that may be shared, was not sent now: its request was queued, or refused a slot and a place, or
+ * the library does not answer, or the file is another than the one that was hashed.
+ */
+export const UPLOAD_REFUSALS = ['queued', ...SLOT_REFUSALS, 'library-away', 'file-changed'] as const;
+export type UploadRefusal = (typeof UPLOAD_REFUSALS)[number];
 
 /** What became of PUSHes for us. */
 export const PUSH_RESULTS = [
@@ -67,6 +75,7 @@ function zeros<K extends string>(names: readonly K[]): Record<K, number> {
 /** Plain numbers that the metrics read at scrape time. */
 export class TransfersCounters {
   readonly requests = zeros(REQUEST_RESULTS);
+  readonly uploadsRefused = zeros(UPLOAD_REFUSALS);
   readonly pushes = zeros(PUSH_RESULTS);
   readonly givs = zeros(GIV_RESULTS);
   readonly refusedConnections = zeros(CONNECTION_REFUSALS);

@@ -1,7 +1,15 @@
 import { declareInternalEdge } from '@filbert/contracts';
 import type { Metrics } from '@filbert/kit';
-import { BLAME_REASONS, CONNECTION_REFUSALS, GIV_RESULTS, PUSH_RESULTS, REQUEST_RESULTS } from './counters.ts';
+import {
+  BLAME_REASONS,
+  CONNECTION_REFUSALS,
+  GIV_RESULTS,
+  PUSH_RESULTS,
+  REQUEST_RESULTS,
+  UPLOAD_REFUSALS,
+} from './counters.ts';
 import type { DownloadState } from './download/download.ts';
+import { PLACE_ENDS } from './slots/upload-slots.ts';
 import type { Transfers } from './transfers.ts';
 
 const STATES = [
@@ -71,6 +79,22 @@ export function declareMetrics(metrics: Metrics, transfers: Transfers): void {
     'result',
     REQUEST_RESULTS,
     counters.requests,
+  );
+  byName(
+    metrics,
+    'uploads_refused_total',
+    'Requests for files that were queued or told to come back, by reason.',
+    'reason',
+    UPLOAD_REFUSALS,
+    counters.uploadsRefused,
+  );
+  byName(
+    metrics,
+    'queue_places_ended_total',
+    'Places in the upload queue that ended, by reason; all but "served" got no slot.',
+    'reason',
+    PLACE_ENDS,
+    slots.placesEnded,
   );
   byName(metrics, 'pushes_received_total', 'PUSHes for the node by outcome.', 'result', PUSH_RESULTS, counters.pushes);
   byName(metrics, 'givs_total', 'GIVs by what became of them.', 'result', GIV_RESULTS, counters.givs);

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { connect, createServer } from 'node:net';
 import fc from 'fast-check';
 import { formatSha1Urn } from '@filbert/gnutella';
+import { MAX_QUEUED } from '../../../services/transfers/src/slots/upload-slots.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { RawHttp } from '../raw-http.ts';
 import { cleanUp, onCleanUp, startWorker, type Worker, type WorkerOptions } from '../worker.ts';
@@ -214,8 +215,10 @@ describe('transfers: hostile and odd clients', () => {
   });
 
   describe('in the queue', () => {
-    async function full(): Promise<{ worker: Worker; request: (range?: string) => string; holder: RawHttp }> {
-      const { worker, request } = await sharing({ uploadSlots: 1, uploadRate: 1_000_000, pollMinS: 2 });
+    async function full(
+      options: WorkerOptions = {},
+    ): Promise<{ worker: Worker; request: (range?: string) => string; holder: RawHttp }> {
+      const { worker, request } = await sharing({ uploadSlots: 1, uploadRate: 1_000_000, pollMinS: 2, ...options });
       const holder = await RawHttp.connect(worker.port);
       holder.send(request(`0-${CONTENT.length - 1}`));
       await waitFor('the upload', () => worker.transfers.uploads.uploads.size === 1 || undefined);
@@ -248,6 +251,37 @@ describe('transfers: hostile and odd clients', () => {
       assert.equal(early.status, 503);
       assert.equal(early.headers.has('x-queued'), false);
       await client.closed();
+    });
+
+    it('are counted by why they are not served, and the places in the queue by how they ended', async () => {
+      const { worker, request } = await full();
+      const { counters, slots } = worker.transfers;
+      const counted = (): Record<string, number> =>
+        Object.fromEntries(Object.entries(counters.uploadsRefused).filter(([, count]) => count > 0));
+      const client = await RawHttp.connect(worker.port);
+      const text = withHeader(request(), 'X-Queue: 1.0');
+      await client.ask(text);
+      assert.deepEqual(counted(), { queued: 1 });
+      await client.ask(text);
+      assert.deepEqual(counted(), { queued: 1, 'too-early': 1 });
+      assert.equal(slots.placesEnded['too-early'], 1);
+      const facts = { limited: false, fileKey: 'y', queueing: 'parq', ticket: undefined } as const;
+      for (let i = 0; i < MAX_QUEUED; i++) slots.ask({ ...facts, connection: {}, ip: `10.0.${i >> 8}.${i & 255}` });
+      assert.equal((await (await RawHttp.connect(worker.port)).ask(text)).status, 503);
+      assert.deepEqual(counted(), { queued: 1, 'too-early': 1, 'queue-full': 1 });
+      worker.library.away = true;
+      assert.equal((await (await RawHttp.connect(worker.port)).ask(text)).status, 503);
+      assert.deepEqual(counted(), { queued: 1, 'too-early': 1, 'queue-full': 1, 'library-away': 1 });
+      assert.equal(counters.requests.busy, 4);
+
+      const limited = await full({ allowPrivate: false, uploadsPerHost: 1 });
+      const ask = async (one: string): Promise<number> =>
+        (await (await RawHttp.connect(limited.worker.port)).ask(one)).status;
+      const other = formatSha1Urn(limited.worker.library.add('y', Buffer.from('other')).sha1);
+      assert.equal(await ask(limited.request()), 409);
+      assert.equal(await ask(`GET /uri-res/N2R?${other} HTTP/1.1\r\nHost: x\r\n\r\n`), 503);
+      const { uploadsRefused } = limited.worker.transfers.counters;
+      assert.deepEqual([uploadsRefused['same-file'], uploadsRefused['host-limit']], [1, 1]);
     });
 
     it('may ask HEAD without a slot', async () => {

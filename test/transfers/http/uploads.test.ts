@@ -206,6 +206,7 @@ describe('transfers: uploads', () => {
       const changed = await get(worker, `/uri-res/N2R?${urn}`);
       assert.equal(changed.status, 503);
       assert.match(changed.headers.get('retry-after') ?? '', /^\d+$/);
+      assert.equal(worker.transfers.counters.uploadsRefused['file-changed'], 1);
       unlinkSync(path);
       assert.equal((await get(worker, `/uri-res/N2R?${urn}`)).status, 404);
     });

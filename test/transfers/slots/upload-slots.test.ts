@@ -133,6 +133,7 @@ describe('transfers: upload slots', () => {
     now += 60_000;
     assert.equal(place(ask(slots, {}, '3', { ticket: 'ticket2' })), 2);
     assert.equal(ask(slots, {}, '2', { ticket: 'ticket1' }).kind, 'granted');
+    assert.deepEqual(slots.placesEnded, { served: 1, 'too-early': 0, expired: 0, closed: 0 });
   });
 
   it('are not to be had with the ticket of another address, but for any file with one’s own', () => {
@@ -158,6 +159,7 @@ describe('transfers: upload slots', () => {
     ask(slots, b, '2');
     now += 400_000;
     assert.equal(place(ask(slots, {}, '3')), 1, 'the place of the late one is gone');
+    assert.deepEqual(slots.placesEnded, { served: 0, 'too-early': 1, expired: 1, closed: 0 });
   });
 
   it('of the old kind end with their connection', () => {
@@ -167,6 +169,8 @@ describe('transfers: upload slots', () => {
     ask(slots, b, '2', { queueing: 'legacy' });
     slots.closed(b);
     assert.equal(slots.queued, 0);
+    slots.closed(b);
+    assert.deepEqual(slots.placesEnded, { served: 0, 'too-early': 0, expired: 0, closed: 1 });
   });
 
   it('are three for one address, waiting included, where limits apply', () => {

@@ -1,11 +1,13 @@
 import { USER_AGENT } from '@filbert/contracts';
-import type { RequestResult } from '../counters.ts';
+import type { RequestResult, UploadRefusal } from '../counters.ts';
 
 /** An answer without a file: its status, headers of its own and a short text. */
 export interface Answer {
   readonly status: number;
   readonly reason: string;
   readonly result: RequestResult;
+  /** Where a file was asked for and not sent for a while: why. */
+  readonly uploadRefusal?: UploadRefusal;
   readonly headers?: readonly string[];
   /** Text for people; none for HEAD. */
   readonly body?: string;
@@ -24,7 +26,7 @@ export function refusal(
   status: number,
   reason: string,
   result: RequestResult,
-  more: Partial<Pick<Answer, 'headers' | 'close'>> = {},
+  more: Partial<Pick<Answer, 'headers' | 'close' | 'uploadRefusal'>> = {},
 ): Answer {
   return { status, reason, result, body: `${reason}\n`, contentType: 'text/plain', ...more };
 }

@@ -209,7 +209,8 @@ export class UploadServer {
     if (answer.kind === 'not-shared') return this.#answer(session, request, refusal(404, 'Not Shared', 'not-found'));
     const retry = [`Retry-After: ${UNAVAILABLE_RETRY_S}`];
     if (answer.kind === 'away') {
-      return this.#answer(session, request, refusal(503, 'Library being rebuilt', 'busy', { headers: retry }));
+      const away = { headers: retry, uploadRefusal: 'library-away' } as const;
+      return this.#answer(session, request, refusal(503, 'Library being rebuilt', 'busy', away));
     }
     const { file } = answer;
     const named = request.headers.get('x-gnutella-content-urn') ?? request.headers.get('x-content-urn');
@@ -224,7 +225,8 @@ export class UploadServer {
     }
     const opened = await openSharedFile(file, this.#options.shareFolders);
     if (opened.kind === 'changed') {
-      return this.#answer(session, request, refusal(503, 'SHA1 is being recomputed', 'busy', { headers: retry }));
+      const changed = { headers: retry, uploadRefusal: 'file-changed' } as const;
+      return this.#answer(session, request, refusal(503, 'SHA1 is being recomputed', 'busy', changed));
     }
     if (opened.kind !== 'open') return this.#answer(session, request, refusal(404, 'Not Shared', 'not-found'));
     try {
@@ -313,18 +315,20 @@ export class UploadServer {
     });
     if (answer.kind === 'granted') return undefined;
     if (answer.kind === 'refused') {
+      const { reason: uploadRefusal } = answer;
       const headers = [`Retry-After: ${answer.retryAfterS}`];
-      if (answer.reason === 'same-file')
-        return refusal(409, 'File already being sent to you', 'same-file', { headers });
+      if (uploadRefusal === 'same-file')
+        return refusal(409, 'File already being sent to you', 'same-file', { headers, uploadRefusal });
       // Who polls too early is sent away: the connection is its place.
-      return refusal(503, 'Busy', 'busy', { headers, close: answer.reason === 'too-early' });
+      return refusal(503, 'Busy', 'busy', { headers, uploadRefusal, close: uploadRefusal === 'too-early' });
     }
     const { place } = answer;
     const waitS = queueing === 'legacy' ? place.pollMaxS : place.retryAfterS;
     // The client may keep its connection while it waits.
     session.nextRequestTimeoutMs = Math.max(this.#requestTimeoutMs, waitS * 1_000 + POLL_GRACE_MS);
     session.errors--;
-    return refusal(503, 'Queued', 'busy', { headers: queueHeaders(place), close: queueing === 'none' });
+    const headers = queueHeaders(place);
+    return refusal(503, 'Queued', 'busy', { headers, uploadRefusal: 'queued', close: queueing === 'none' });
   }
 
   #proxied({ connection }: Session, parameters: string, { headers }: HttpRequest): Promise<Answer> {
@@ -371,7 +375,9 @@ export class UploadServer {
       ...(answer.headers ?? []),
       ...this.#commonHeaders(session, keep),
     ]);
-    this.#options.counters.requests[answer.result]++;
+    const { requests, uploadsRefused } = this.#options.counters;
+    requests[answer.result]++;
+    if (answer.uploadRefusal !== undefined) uploadsRefused[answer.uploadRefusal]++;
     const text = request?.method === 'HEAD' ? head : head + body;
     return (await connection.write(text, this.#options.sendStallMs ?? SEND_STALL_MS)) && keep;
   }

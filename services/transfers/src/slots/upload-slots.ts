@@ -27,7 +27,14 @@ export interface SlotRequest {
   readonly ticket: string | undefined;
 }
 
-export type SlotRefusal = 'too-early' | 'host-limit' | 'same-file' | 'queue-full';
+export const SLOT_REFUSALS = ['too-early', 'host-limit', 'same-file', 'queue-full'] as const;
+export type SlotRefusal = (typeof SLOT_REFUSALS)[number];
+
+/**
+ * How a place in the queue ends: its owner got a slot, came too early, did not come in time, or was known by a connection
+ * that ended.
+ */
+export const PLACE_ENDS = ['served', 'too-early', 'expired', 'closed'] as const;
 
 export type SlotAnswer =
   | { readonly kind: 'granted' }
@@ -69,6 +76,12 @@ interface Place {
  * served too (docs/protocol/08-push-and-transfers.md §6 at the level of positions and polling; no QUEUE call-backs).
  */
 export class UploadSlots {
+  readonly placesEnded: Record<(typeof PLACE_ENDS)[number], number> = {
+    served: 0,
+    'too-early': 0,
+    expired: 0,
+    closed: 0,
+  };
   readonly #options: UploadSlotsOptions;
   readonly #pollMinS: number;
   readonly #pollMaxS: number;
@@ -123,7 +136,7 @@ export class UploadSlots {
   /** The connection has ended. Who waits by polling on it loses the place. */
   closed(connection: object): void {
     this.#slots.delete(connection);
-    this.#queue = this.#queue.filter((place) => place.connection !== connection || place.queueing !== 'legacy');
+    this.#keepPlaces('closed', (place) => place.connection !== connection || place.queueing !== 'legacy');
   }
 
   #hostRefusal(request: SlotRequest): SlotRefusal | undefined {
@@ -145,11 +158,15 @@ export class UploadSlots {
     if (place !== undefined && now < place.notBeforeMs - EARLY_SLACK_MS) {
       // Coming too early costs the place, else everybody would poll all the time (§6).
       this.#queue.splice(known, 1);
+      this.placesEnded['too-early']++;
       return { kind: 'refused', reason: 'too-early', retryAfterS: BUSY_RETRY_S };
     }
     const rank = place === undefined ? this.#queue.length : known;
     if (this.#options.slots - this.#slots.size > rank) {
-      if (place !== undefined) this.#queue.splice(known, 1);
+      if (place !== undefined) {
+        this.#queue.splice(known, 1);
+        this.placesEnded.served++;
+      }
       const { ip, fileKey } = request;
       this.#slots.set(request.connection, { ip, fileKey, sinceMs: now, busy: true, heldUntilMs: 0 });
       return { kind: 'granted' };
@@ -201,9 +218,16 @@ export class UploadSlots {
     for (const [connection, slot] of this.#slots) {
       if (!slot.busy && slot.heldUntilMs <= now) this.#slots.delete(connection);
     }
-    if (this.#queue.some((place) => place.expiresAtMs <= now)) {
-      this.#queue = this.#queue.filter((place) => place.expiresAtMs > now);
-    }
+    this.#keepPlaces('expired', (place) => place.expiresAtMs > now);
+  }
+
+  /** Takes the places away that do not stay. */
+  #keepPlaces(reason: 'expired' | 'closed', stays: (place: Place) => boolean): void {
+    // Nearly always all do.
+    if (this.#queue.every(stays)) return;
+    const before = this.#queue.length;
+    this.#queue = this.#queue.filter(stays);
+    this.placesEnded[reason] += before - this.#queue.length;
   }
 }
 

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { ROOT, runTool } from './support/manifests.ts';
@@ -23,10 +25,13 @@ const panelSchema = z.object({
   gridPos: z.object({ x: z.number(), y: z.number(), w: z.number(), h: z.number() }),
   targets: z.array(z.object({ expr: z.string(), legendFormat: z.string() })).default([]),
 });
-const dashboardSchema = z.object({ panels: z.array(panelSchema) });
+const dashboardSchema = z.object({
+  panels: z.array(panelSchema),
+  templating: z.object({ list: z.array(z.object({ name: z.string() })) }),
+});
 
 const rules = rulesSchema.parse(parse(read(`${FOLDER}filbert-alerts.yaml`))).groups.flatMap((group) => group.rules);
-const { panels } = dashboardSchema.parse(JSON.parse(read(`${FOLDER}filbert-dashboard.json`)));
+const { panels, templating } = dashboardSchema.parse(JSON.parse(read(`${FOLDER}filbert-dashboard.json`)));
 /** Stands for a metric that each process has under a name of its own; the docs have the embedded node's. */
 const OF_ANY_SERVICE = /\{__name__=~"filbert_\.\+_(\w+)"\}/g;
 const expressions = [
@@ -57,6 +62,31 @@ function metricsIn(expr: string): { name: string; matchers: string }[] {
   );
 }
 
+/** What Grafana would put in for its own variables; the dashboard's others stand in label matchers. */
+const BUILT_IN: Readonly<Record<string, string>> = { __rate_interval: '5m', __interval: '1m', __range: '3h' };
+
+/** An expression as Prometheus gets it; a variable that nobody declares stays. */
+function filledIn(expr: string): string {
+  return expr.replace(/\$(?:\{(\w+)(?::\w+)?\}|(\w+))/g, (whole, braced?: string, bare?: string) => {
+    const name = braced ?? bare ?? '';
+    return BUILT_IN[name] ?? (templating.list.some((variable) => variable.name === name) ? 'x' : whole);
+  });
+}
+
+/** Has promtool read expressions of panels, as recording rules. @throws Error with what it said */
+function checkExpressions(exprs: readonly string[]): string {
+  const folder = mkdtempSync(join(tmpdir(), 'filbert-panels-'));
+  try {
+    const file = join(folder, 'panels.yaml');
+    const asRules = exprs.map((expr, index) => ({ record: `panel:expression:${index}`, expr: filledIn(expr) }));
+    // JSON is YAML.
+    writeFileSync(file, JSON.stringify({ groups: [{ name: 'panels', rules: asRules }] }));
+    return runTool('promtool', ['check', 'rules', file]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
 describe('k8s: alerts and dashboard', () => {
   it('promtool takes the rules', () => {
     assert.match(runTool('promtool', ['check', 'rules', `${FOLDER}filbert-alerts.yaml`]), /SUCCESS/);
@@ -76,6 +106,29 @@ describe('k8s: alerts and dashboard', () => {
         own.some(({ exp_alerts }) => exp_alerts.length === 0),
         `${alert} is never seen silent`,
       );
+    }
+  });
+
+  it('promtool takes the expression of every panel', () => {
+    const exprs = panels.flatMap(({ targets }) => targets.map(({ expr }) => expr));
+    assert.match(checkExpressions(exprs), new RegExp(`SUCCESS: ${exprs.length} rules`));
+    for (const expr of exprs) assert.doesNotMatch(filledIn(expr), /\$/, 'a variable that the dashboard does not have');
+  });
+
+  it('promtool would find an expression that Prometheus does not take', () => {
+    const good = 'sum by (le) (rate(filbert_router_ingress_age_seconds_bucket[$__rate_interval]))';
+    assert.match(checkExpressions([good]), /SUCCESS/);
+    const bad = [
+      good.slice(0, -1),
+      good.replace('(le)', '(le,, role)'),
+      good.replace('[$__rate_interval]', ''),
+      good.replace('$__rate_interval', '$window'),
+      good.replace('rate(', 'rates('),
+      `histogram_quantile(${good})`,
+      good.replace('_bucket', '_bucket{role="leaf}'),
+    ];
+    for (const expr of bad) {
+      assert.throws(() => checkExpressions([good, expr]), /"panel:expression:1"/, expr);
     }
   });
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { bootstrapConfig, createBootstrapService } from '@filbert/bootstrap';
 import { connectionsConfig, createConnectionsService } from '@filbert/connections';
 import {
+  BUS_EVENTS,
   collectBusCounters,
   collectProcessMetrics,
   collectSpanCounters,
@@ -155,7 +156,7 @@ function metricTable(metrics: readonly MetricJson[]): string {
  * differ by machine.
  */
 function labelsOf(metric: MetricJson): string {
-  if (metric.name.endsWith('_bus_events_total')) return '`topic`, `event`';
+  if (metric.name.endsWith('_bus_events_total')) return `\`topic\`; \`event\`: ${BUS_EVENTS.join(', ')}`;
   if (metric.name.endsWith('_bus_request_seconds')) return '`topic`';
   if (!metric.name.startsWith('filbert_')) return '';
   const values = new Map<string, Set<string>>();

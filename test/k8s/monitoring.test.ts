@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import { WITHOUT_PANEL } from '../../scripts/docs/dashboard/without-panel.ts';
 import { ROOT, runTool } from './support/manifests.ts';
 
 const FOLDER = 'k8s/monitoring/';
@@ -33,11 +34,11 @@ const dashboardSchema = z.object({
 const rules = rulesSchema.parse(parse(read(`${FOLDER}filbert-alerts.yaml`))).groups.flatMap((group) => group.rules);
 const { panels, templating } = dashboardSchema.parse(JSON.parse(read(`${FOLDER}filbert-dashboard.json`)));
 /** Stands for a metric that each process has under a name of its own; the docs have the embedded node's. */
-const OF_ANY_SERVICE = /\{__name__=~"filbert_\.\+_(\w+)"\}/g;
+const OF_ANY_SERVICE = /\{__name__=~"filbert_\.\+_(\w+)"(?:, )?/g;
 const expressions = [
   ...rules.map(({ alert, expr }) => [`alert ${alert}`, expr] as const),
   ...panels.flatMap(({ title, targets }) =>
-    targets.map(({ expr }) => [`panel ${title}`, expr.replaceAll(OF_ANY_SERVICE, 'filbert_node_$1')] as const),
+    targets.map(({ expr }) => [`panel ${title}`, expr.replaceAll(OF_ANY_SERVICE, 'filbert_node_$1{')] as const),
   ),
 ];
 
@@ -48,6 +49,9 @@ const METRICS = new Map(
     ([, name, kind, labels]) => [name ?? '', { kind: kind ?? '', labels: labels ?? '' }],
   ),
 );
+
+/** Each process of the node has these under its own name; panels and docs/metrics.md mean all of them by the node's. */
+const OF_EACH_PROCESS = /^filbert_supervisor_(rpc_call_seconds)$/;
 
 /** The metric of that name, or the histogram that has those buckets. */
 function metricOf(name: string): { kind: string; labels: string } | undefined {
@@ -188,6 +192,25 @@ describe('k8s: alerts and dashboard', () => {
           taken.add(`${x},${y}`);
         }
       }
+    }
+  });
+
+  it('every metric is on a panel, in an alert, or has a reason not to be', () => {
+    const shown = new Set(expressions.flatMap(([, expr]) => metricsIn(expr).map(({ name }) => name)));
+    const isShown = (metric: string): boolean => {
+      const name = metric.replace(OF_EACH_PROCESS, 'filbert_node_$1');
+      return shown.has(name) || shown.has(`${name}_bucket`);
+    };
+    assert.ok(METRICS.size > 150, `only ${METRICS.size} metrics`);
+    const missing = [...METRICS.keys()].filter(
+      (name) => !isShown(name) && !WITHOUT_PANEL.some(({ names }) => names.test(name)),
+    );
+    assert.deepEqual(missing, [], 'add a panel in scripts/docs/dashboard, or a reason in without-panel.ts');
+    for (const { names, why } of WITHOUT_PANEL) {
+      const meant = [...METRICS.keys()].filter((name) => names.test(name));
+      assert.ok(meant.length > 0, `${names.source} names no metric`);
+      assert.deepEqual(meant.filter(isShown), [], `${names.source} names metrics that are shown`);
+      assert.ok(why.length > 10, names.source);
     }
   });
 

@@ -94,15 +94,17 @@ export interface StreamWriter<T extends Sequenced> {
  * - `too-large`: above what the server takes in one message
  * - `handler-error`: a handler threw or its promise was rejected (these were delivered too)
  */
-export type BusEvent =
-  | 'published'
-  | 'delivered'
-  | 'disconnected'
-  | 'no-credit'
-  | 'queue-full'
-  | 'undecodable'
-  | 'too-large'
-  | 'handler-error';
+export const BUS_EVENTS = [
+  'published',
+  'delivered',
+  'disconnected',
+  'no-credit',
+  'queue-full',
+  'undecodable',
+  'too-large',
+  'handler-error',
+] as const;
+export type BusEvent = (typeof BUS_EVENTS)[number];
 
 /** One counter, as it stands now. */
 export interface BusCount {

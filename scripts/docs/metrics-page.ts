@@ -15,11 +15,14 @@ import {
   createRpcServer,
   loadConfig,
   type ConfigDefinition,
+  type Logger,
   type Metrics,
 } from '@filbert/kit';
 import { createRouterService } from '@filbert/router';
 import { createSearchIndexService, searchIndexConfig } from '@filbert/search-index';
 import { createTransfersService, transfersConfig } from '@filbert/transfers';
+import { fanOutControl } from '../../cli/src/up/control-fan-out.ts';
+import { declareMetrics as declareSupervisorMetrics } from '../../cli/src/up/supervisor-metrics.ts';
 import { code, markdownTable } from './markdown.ts';
 
 type MetricJson = Awaited<ReturnType<Metrics['registry']['getMetricsAsJSON']>>[number];
@@ -69,6 +72,7 @@ async function declaredMetrics(): Promise<readonly MetricJson[]> {
     );
     const services = [connections, router, bootstrap, searchIndex, transfers].map(({ control }) => control);
     createRpcServer({ services, health: createReadiness(), logger, metrics: node });
+    declareSupervisor(of('supervisor'), logger);
     const metrics = await registry.getMetricsAsJSON();
     await transfers.component.stop?.();
     return metrics;
@@ -87,13 +91,13 @@ function defaults<V>(definition: ConfigDefinition<V>): V {
 export async function metricsPage(): Promise<string> {
   const metrics = [...(await declaredMetrics())].sort((a, b) => (a.name < b.name ? -1 : 1));
   const parts = [INTRODUCTION];
-  for (const service of ['connections', 'router', 'bootstrap', 'search-index', 'transfers', 'node']) {
+  for (const service of ['connections', 'router', 'bootstrap', 'search-index', 'transfers', 'node', 'supervisor']) {
     const own = metrics.filter(({ name }) => name.startsWith(`filbert_${service.replace('-', '_')}_`));
     parts.push(`\n## ${service}\n`);
     if (service === 'node') parts.push(BUS);
+    if (service === 'supervisor') parts.push(SUPERVISOR);
     parts.push(metricTable(own));
   }
-  parts.push('\n## supervisor\n', SUPERVISOR);
   const rest = metrics.filter(({ name }) => !name.startsWith('filbert_'));
   parts.push('\n## Process\n', 'What Node and the operating system know of each process.\n', metricTable(rest));
   return `${parts.join('\n')}\n`;
@@ -108,41 +112,18 @@ docs/architecture.md, "The bus") and event: \`published\` and \`delivered\` went
 collector took and those that it did not; the rest waits or was dropped.
 `;
 
-/** By hand, since the supervisor cannot be made without starting processes; a test compares the names. */
 const SUPERVISOR = `Only with \`--processes\`. The supervisor gathers the metrics of its processes: each value then has a
 further label \`process\` (\`edge-0\`, \`router-0\`, \`bootstrap\`, \`search-index\`,
-\`transfers-0\`, \`supervisor\`), and nothing is summed.
-
-${markdownTable(
-  ['Name', 'Kind', 'Labels', 'Meaning'],
-  [
-    [
-      code('filbert_supervisor_children_up'),
-      'gauge',
-      '`kind`: bootstrap, router, search-index, transfers, connections',
-      'Service processes that live and do their work.',
-    ],
-    [
-      code('filbert_supervisor_child_restarts_total'),
-      'counter',
-      '`kind`: bootstrap, router, search-index, transfers, connections, nats',
-      'Processes started again after they had ended.',
-    ],
-    [
-      code('filbert_supervisor_metrics_missing_total'),
-      'counter',
-      '',
-      'Times that a process that lives did not tell its metrics.',
-    ],
-    [
-      code('filbert_supervisor_rpc_call_seconds'),
-      'histogram',
-      '`service`, `method`: as of the node',
-      'Time that gRPC calls took, with the part of the process asked.',
-    ],
-  ],
-)}
+\`transfers-0\`, \`supervisor\`), and nothing is summed. \`rpc_call_seconds\` is with the part of the process asked.
 `;
+
+/** Declares what the supervisor tells, of no processes: none is started. */
+function declareSupervisor(metrics: Metrics, logger: Logger): void {
+  declareSupervisorMetrics(metrics, [], { restarts: 0 });
+  const away = { name: 'away', client: undefined };
+  const services = fanOutControl({ bootstrap: away, routers: [], connections: [], searchIndex: away, transfers: [] });
+  createRpcServer({ services, health: createReadiness(), logger, metrics });
+}
 
 function metricTable(metrics: readonly MetricJson[]): string {
   return markdownTable(

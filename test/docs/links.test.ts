@@ -43,27 +43,30 @@ describe('docs: links', () => {
     assert.deepEqual(broken, []);
   });
 
-  it('metrics of the supervisor, listed by hand, are those that it declares', () => {
-    const listed = readFileSync(`${root}docs/metrics.md`, 'utf8').matchAll(/`filbert_supervisor_([a-z_]+)`/g);
-    const source = readFileSync(`${root}cli/src/up/supervisor.ts`, 'utf8');
-    const server = readFileSync(`${root}packages/kit/src/rpc/server.ts`, 'utf8');
-    const declared = `${source}${server}`.matchAll(/metrics\.(?:gaugeFrom|counterFrom|durationsFrom)\(\s*'([a-z_]+)'/g);
-    const names = (matches: Iterable<RegExpMatchArray>): string[] =>
-      Array.from(matches, ([, name = '']) => name).sort();
-    assert.deepEqual(names(listed), names(declared), 'correct scripts/docs/metrics-page.ts');
-  });
-
-  it('metrics that pages name are metrics that exist', () => {
-    const known = readFileSync(`${root}docs/metrics.md`, 'utf8');
+  it('metrics that pages name are metrics that exist, with the labels and values that they have', () => {
+    const rows = readFileSync(`${root}docs/metrics.md`, 'utf8').matchAll(/^\| `(filbert_\w+)` +\| \w+ +\|([^|]*)\|/gm);
+    const labelsOf = new Map(Array.from(rows, ([, name = '', labels = '']) => [name, labels]));
     const unknown: string[] = [];
+    let named = 0;
     for (const page of pages) {
-      for (const [name] of readFileSync(root + page, 'utf8').matchAll(
-        /\bfilbert_(?:node|connections|router|bootstrap|supervisor)_[a-z_]*[a-z]\b/g,
+      for (const [whole, service = '', noun = '', matchers = ''] of readFileSync(root + page, 'utf8').matchAll(
+        /\bfilbert_(node|connections|router|bootstrap|search_index|transfers|supervisor)_(\w*[a-z0-9])(?:\{([^}]*)\})?/g,
       )) {
-        // Each service that is a process of its own counts the events of its bus.
-        if (!known.includes(`\`${name}\``) && !name.endsWith('_bus_events_total')) unknown.push(`${page}: ${name}`);
+        named++;
+        // Each service that is a process of its own has its own of these.
+        const of = /^(?:bus_events_total|bus_request_seconds|rpc_call_seconds|spans_total)$/.test(noun)
+          ? 'node'
+          : service;
+        const labels = labelsOf.get(`filbert_${of}_${noun}`);
+        if (labels === undefined) unknown.push(`${page}: ${whole}`);
+        for (const [, label = '', value = ''] of matchers.matchAll(/(\w+)="([^"]*)"/g)) {
+          const known = labels?.split(';').find((part) => part.includes(`\`${label}\``)) ?? '';
+          const values = known.slice(known.indexOf(':') + 1).split(',');
+          if (!values.some((one) => one.trim() === value)) unknown.push(`${page}: ${whole}`);
+        }
       }
     }
+    assert.ok(named > 300, `only ${named} names were found`);
     assert.deepEqual(unknown, []);
   });
 });

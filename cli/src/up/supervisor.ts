@@ -12,7 +12,6 @@ import {
   makeFolder,
   runService,
   type Component,
-  type Metrics,
   type Readiness,
 } from '@filbert/kit';
 import type { NodeConfig } from '../node-config.ts';
@@ -22,9 +21,10 @@ import { gatheredMetrics } from './gathered-metrics.ts';
 import { findNatsServer, givenNats, OwnNats, type NatsSource } from './nats-source.ts';
 import { OrphanGuard } from './orphan-guard.ts';
 import { sharedAddress } from './ports.ts';
-import { SERVICE_KINDS, SERVICE_STOP_TIMEOUT_MS, ServiceChild, type ServicePlan } from './service-child.ts';
+import { SERVICE_STOP_TIMEOUT_MS, ServiceChild, type ServicePlan } from './service-child.ts';
 import { planServices } from './service-plans.ts';
 import { sayStartFailed, serving, withControlFile, type OutputForm } from './serving.ts';
+import { declareMetrics } from './supervisor-metrics.ts';
 
 /** What is waited for may take as long as it takes: the longest time of a timer. */
 const FOR_EVER_MS = 2 ** 31 - 1;
@@ -193,29 +193,4 @@ function sayWaiting(readiness: Readiness): void {
     clearInterval(timer);
     done();
   });
-}
-
-/** Declares what the supervisor tells of itself. Returns the count of scrapes that missed a process. */
-function declareMetrics(metrics: Metrics, children: readonly ServiceChild[], nats: NatsSource): { scrapes: number } {
-  const missing = { scrapes: 0 };
-  const ofKind = (read: (child: ServiceChild) => number) =>
-    SERVICE_KINDS.map((kind) => ({
-      labels: { kind },
-      value: children.reduce((sum, child) => sum + (child.kind === kind ? read(child) : 0), 0),
-    }));
-  metrics.gaugeFrom('children_up', 'Service processes that live and do their work.', { kind: SERVICE_KINDS }, () =>
-    ofKind((child) => (child.ready ? 1 : 0)),
-  );
-  metrics.counterFrom(
-    'child_restarts_total',
-    'Processes started again after they had ended.',
-    { kind: [...SERVICE_KINDS, NATS] },
-    () => [...ofKind((child) => child.restarts), { labels: { kind: NATS } as const, value: nats.restarts }],
-  );
-  metrics.counterFrom(
-    'metrics_missing_total',
-    'Times that a process that lives did not tell its metrics.',
-    () => missing.scrapes,
-  );
-  return missing;
 }

@@ -103,8 +103,8 @@ export const PROCESSES: Row = {
       title: 'Samples refused',
       description: 'Values that metrics left out: any is a mistake in the program, please report it.',
       unit: 'ops',
-      queries: ['connections', 'router', 'bootstrap', 'search_index', 'transfers', 'node'].map((service) =>
-        total(`filbert_${service}_refused_samples_total`, service),
+      queries: ['connections', 'router', 'bootstrap', 'search_index', 'transfers', 'node', 'supervisor'].map(
+        (service) => total(`filbert_${service}_refused_samples_total`, service),
       ),
     },
     {

@@ -14,6 +14,9 @@ import { spelledAnew } from './support/sharing-node.ts';
 
 const CALL = { timeoutMs: 5_000 };
 const DOWNLOAD_TIMEOUT_MS = 30_000;
+const HIT_TIMEOUT_MS = 500;
+/** GGEP WH with the value 1. */
+const WHATS_NEW_GGEP = Buffer.from('c38257484101', 'hex');
 /** A change of the library is in the table of every ultrapeer after this time. */
 const TABLE_TIMEOUT_MS = 20_000;
 const { DOWNLOAD_STATE_COMPLETED } = transfersV1.DownloadState;
@@ -127,6 +130,17 @@ for (const { form, how, host, args, from } of CASES) {
       const names = ['quiet', 'river', 'recording', 'recordi', `urn:sha1:${sha1}`];
       await peer.waitTable((table) => names.every((name) => table.has(name)), TABLE_TIMEOUT_MS);
       await peer.waitTable((table) => !table.has('pomegranate') && !table.has(`urn:sha1:${'A'.repeat(32)}`));
+      await peer.close();
+    });
+
+    it('is told to who asks what is new', async () => {
+      const { port } = sharer.gnutella;
+      const peer = await RawPeer.connect({ host: '127.0.0.1', port, role: 'ultrapeer' });
+      const hit = await waitFor('a hit', () => {
+        const { guid } = peer.sendQuery({ text: 'WhatIsNewXOXO', extension: WHATS_NEW_GGEP, ttl: 2 });
+        return peer.nextOf('hit', guid, HIT_TIMEOUT_MS).catch(() => undefined);
+      });
+      assert.ok(hit.payload.includes('quiet river recording.bin'));
       await peer.close();
     });
 

@@ -23,6 +23,8 @@ export const MAX_INTERNAL_LINKS = 1_024;
 
 /** What the owner of an internal link wants to know. */
 export interface InternalLinkOptions {
+  /** Of `LinkCapability`: what the router may send here beside what the table asks for. */
+  readonly capabilities?: number;
   /** 16 bytes; PUSH for this servent then comes here. */
   readonly serventGuid?: Uint8Array;
   /**
@@ -266,6 +268,7 @@ class OpenLink implements InternalLink, DescribedLink {
   describe(): LinkRecord {
     const record = emptyLinkRecord(this.number);
     record.kind = this.#kind;
+    record.capabilities = this.options.capabilities ?? 0;
     if (this.options.serventGuid !== undefined) record.serventGuid = this.options.serventGuid;
     return record;
   }

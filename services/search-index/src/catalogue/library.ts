@@ -1,6 +1,7 @@
 import type { Logger } from '@filbert/kit';
 import { NameIndex } from '../match/name-index.ts';
 import type { Catalogue } from './catalogue.ts';
+import { NewestFiles } from './newest-files.ts';
 import { sha1Key, type HashedFile, type SharedFile } from './shared-file.ts';
 
 /** Files that are shared at one time. */
@@ -40,6 +41,7 @@ export class Library {
   readonly #slots = new Map<number, number>();
   readonly #freeSlots: number[] = [];
   readonly #listeners = new Set<() => void>();
+  readonly #newest = new NewestFiles();
   #ordered: readonly SharedFile[] | undefined;
   #writeFailed = false;
 
@@ -160,15 +162,16 @@ export class Library {
     return slots.flatMap((slot) => this.#bySlot[slot] ?? []);
   }
 
-  /** The files that came last, newest first, each hash once; `accept` as for `search`. */
+  /** The files that came last, of the `MAX_NEWEST_KEPT` newest, the newest first, each hash once; `accept` as for `search`. */
   newest(limit: number, accept: (file: SharedFile) => boolean = () => true): SharedFile[] {
     const newest: SharedFile[] = [];
-    for (const file of this.distinct()) {
-      const last = newest.at(-1);
-      if (!accept(file) || (newest.length >= limit && last !== undefined && !isNewer(file, last))) continue;
+    const taken = new Set<string>();
+    for (const file of this.#newest.list(this.#byPath.values())) {
+      if (newest.length >= limit) break;
+      const key = sha1Key(file.sha1);
+      if (taken.has(key) || !accept(file)) continue;
+      taken.add(key);
       newest.push(file);
-      newest.sort((a, b) => (isNewer(a, b) ? -1 : 1));
-      if (newest.length > limit) newest.pop();
     }
     return newest;
   }
@@ -194,6 +197,7 @@ export class Library {
     if (same === undefined) this.#bySha1.set(key, [file]);
     else same.push(file);
     this.names.add(slot, file.name);
+    this.#newest.add(file);
     this.bytes += file.sizeBytes;
   }
 
@@ -212,6 +216,7 @@ export class Library {
       this.#slots.delete(file.index);
     }
     this.#byPath.delete(file.path);
+    this.#newest.remove(file);
     this.#byIndex.delete(file.index);
     const key = sha1Key(file.sha1);
     const others = this.#bySha1.get(key)?.filter((other) => other !== file) ?? [];
@@ -242,8 +247,4 @@ export class Library {
       return undefined;
     }
   }
-}
-
-function isNewer(a: SharedFile, b: SharedFile): boolean {
-  return a.addedMs > b.addedMs || (a.addedMs === b.addedMs && a.index > b.index);
 }

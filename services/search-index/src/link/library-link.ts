@@ -1,4 +1,4 @@
-import { LinkKind, type InternalLink } from '@filbert/contracts';
+import { LinkCapability, LinkKind, type InternalLink } from '@filbert/contracts';
 import {
   decodeQuery,
   Descriptor,
@@ -62,6 +62,7 @@ export class LibraryLink {
   start(): void {
     const { edge, library } = this.#options;
     this.#link = edge.openLink(LinkKind.LINK_KIND_LIBRARY, {
+      capabilities: LinkCapability.whatsNew,
       onFrame: (bytes, start, end, _ttl, hops, trace) => {
         if (trace === undefined) this.#onFrame(bytes, start, end, hops, undefined);
         else this.#onTracedFrame(bytes, start, end, hops, trace);

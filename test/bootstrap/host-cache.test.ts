@@ -129,6 +129,17 @@ describe('bootstrap host cache', () => {
     assert.deepEqual(cache.forgotten, { full: MAX_HOSTS / 2, age: 0 });
   });
 
+  it('keeps those that took a connection when somebody tells of any number of others', () => {
+    const cache = cacheOf();
+    cache.add(address(0), 'peer', true);
+    cache.note(address(0), HostOutcome.HOST_OUTCOME_CONNECTED, true);
+    for (let i = 1; i < 3 * MAX_HOSTS; i++) {
+      clock.advance(1);
+      cache.add(address(i), 'peer', true);
+    }
+    assert.ok(find(cache, address(0)));
+  });
+
   it('counts those for which there is no room because all others must stay', () => {
     const cache = cacheOf();
     for (let i = 0; i < MAX_HOSTS; i++) cache.add(address(i), 'configured', true);

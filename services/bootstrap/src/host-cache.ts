@@ -276,7 +276,8 @@ export class HostCache {
     const forgettable = [...this.#hosts.values()].filter((host) => host.source !== 'configured');
     const peers = forgettable.filter((host) => host.source === 'peer');
     const oldest = (peers.length > 0 ? peers : forgettable)
-      .sort((a, b) => a.lastSeenMs - b.lastSeenMs)
+      // Anybody can tell of addresses by the thousand: those that took a connection are kept before those.
+      .sort((a, b) => Math.sign(a.lastConnectedMs) - Math.sign(b.lastConnectedMs) || a.lastSeenMs - b.lastSeenMs)
       .slice(0, MAX_HOSTS / 2);
     for (const { address } of oldest) {
       this.#hosts.delete(address);

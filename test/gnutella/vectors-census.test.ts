@@ -83,6 +83,7 @@ const LIMEWIRE_RUN_BY: Readonly<Record<string, string>> = {
   urn: 'urn/urn.test.ts',
   push_proxy_http: '../transfers/http/push-proxy.test.ts',
   reply_flow_control: '../router/shard-hit-quota.test.ts',
+  route_table: '../router/route-table-vectors.test.ts',
   client_guid_filter: 'guid/guid.test.ts',
 };
 
@@ -97,8 +98,6 @@ const LIMEWIRE_LATER: Readonly<Record<string, string>> = {
 /** Subjects where Filbert does something else on purpose; docs/protocol-support.md lists the rows. */
 const LIMEWIRE_DELIBERATE: Readonly<Record<string, string>> = {
   slots: 'no slots are kept for the own family (row 114)',
-  route_table:
-    'its calls are not those of our tables: guid-table.test.ts and shard-hit-quota.test.ts hold the rules in words',
 };
 
 function sourceOf(file: string): string {

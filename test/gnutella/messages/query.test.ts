@@ -116,6 +116,8 @@ describe('query: LimeWire’s values', () => {
       'illegal characters',
     ]);
     assert.equal(reasonOf(decode('\0\0')), 'short-text');
+    // XML alone is enough for LimeWire (conformance 163).
+    assert.equal(reasonOf(decode('\0<audios><audio title="x"/></audios>\0')), 'short-text');
     // WH asks for a feature, known or not, and needs no text.
     assert.equal(reasonOf(decode('\0\u00c3\u0082WH\u0041\u0002')), 'accepted');
     assert.throws(() => encodeQuery({ guid: MESSAGE.subarray(1), ttl: 1 }, { flags: 0, text: 'ab' }), GnutellaError);

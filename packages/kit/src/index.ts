@@ -8,5 +8,6 @@ export * from './metrics/index.ts';
 export * from './rpc/index.ts';
 export * from './telemetry/index.ts';
 export * from './bus/index.ts';
+export * from './kv/index.ts';
 export * from './service-process/index.ts';
 export * from './sqlite/index.ts';

@@ -1,0 +1,2 @@
+export * from './kv.ts';
+export { connectNatsKeyValue, type NatsKeyValueOptions } from './nats-kv.ts';

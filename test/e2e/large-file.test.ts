@@ -83,6 +83,8 @@ describe('e2e: a file of 5 GiB', function () {
       path: '',
       createdAtMs: Date.now(),
       finishedAtMs: 0,
+      part: '',
+      partIsShared: false,
     });
     await store.close();
   }

@@ -7,6 +7,7 @@ import { asSha1, encodeQueryHit, formatSha1Urn, parsePeerAddress, type Sha1 } fr
 import { nodeFactsRequest, type NodeFacts } from '@filbert/contracts';
 import { createInProcessBus, createLogger, type Bus } from '@filbert/kit';
 import type { SourceFacts } from '../../services/transfers/src/download/source.ts';
+import { openSqliteJobStore } from '../../services/transfers/src/jobs/sqlite-job-store.ts';
 import type { LibraryAnswer, LibraryFile, LibraryLookup } from '../../services/transfers/src/library.ts';
 import { Transfers, type TransfersOptions } from '../../services/transfers/src/transfers.ts';
 
@@ -98,24 +99,27 @@ export interface Worker {
 export interface WorkerOptions extends Partial<TransfersOptions> {
   readonly facts?: Partial<NodeFacts>;
   readonly testLibrary?: TestLibrary;
+  /** Where its downloads are noted, unless `store` is given. */
+  readonly data?: string;
 }
 
 /** Starts a worker that listens on a free port of 127.0.0.1. */
 export async function startWorker(options: WorkerOptions = {}): Promise<Worker> {
-  const { facts, testLibrary: library = new TestLibrary(), ...rest } = options;
+  const { facts, testLibrary: library = new TestLibrary(), data, ...rest } = options;
   const bus = rest.bus ?? createInProcessBus();
-  const folder = rest.data ?? temporaryFolder();
+  const folder = data ?? temporaryFolder();
   const known = {
     ...emptyFacts(),
     ...facts,
   };
   const facts$ = bus.respond(nodeFactsRequest, () => known);
   const downloads = rest.downloads ?? join(folder, 'downloads');
+  const workerId = rest.workerId ?? 'transfers-0';
   const transfers = new Transfers({
     bus,
     logger: createLogger({ level: 'silent', name: 'test' }),
-    workerId: 'transfers-0',
-    data: folder,
+    workerId,
+    store: rest.store ?? openSqliteJobStore(join(folder, 'transfers.sqlite'), workerId),
     downloads,
     shareFolders: [library.folder],
     listen: { host: '127.0.0.1', port: 0 },

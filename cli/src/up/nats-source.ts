@@ -68,13 +68,15 @@ export interface OwnNatsOptions {
   readonly binary: string;
   readonly guard: OrphanGuard;
   readonly logger: Logger;
+  /** Folder of what it keeps on disk; made by it. */
+  readonly store: string;
   /** It takes connections, or does not any more. */
   readonly onUp: (up: boolean) => void;
 }
 
 /**
- * A nats-server of our own, on the loopback interface and a free port, so that two nodes never meet; it keeps nothing on
- * disk. Started again on the same port when it dies. Like any server on loopback without a password it can be reached by
+ * A nats-server of our own, on the loopback interface and a free port, so that two nodes never meet, with
+ * JetStream in a folder of the node. Started again on the same port when it dies. Like any server on loopback without a password it can be reached by
  * other users of the machine: where they are not trusted, give a server with credentials by --nats.
  */
 export class OwnNats implements NatsSource {
@@ -121,13 +123,13 @@ export class OwnNats implements NatsSource {
   /** Starts it on the port. Resolves with whether it takes connections; if not, it has ended. */
   #startOnce(signal: AbortSignal): Promise<boolean> {
     return new Promise((resolve) => {
-      const { binary, guard, logger, onUp } = this.#options;
+      const { binary, guard, logger, store, onUp } = this.#options;
       const kept = new KeptProcess({
         name: BINARY,
         guard,
         logger,
         launch: () =>
-          spawn(binary, ['-a', HOST, '-p', String(this.#port)], {
+          spawn(binary, ['-a', HOST, '-p', String(this.#port), '-js', '-sd', store], {
             stdio: ['ignore', 'ignore', 'pipe'],
             detached: true,
           }),

@@ -55,7 +55,13 @@ export async function runProcesses(config: NodeConfig, form: OutputForm): Promis
   const nats: NatsSource =
     natsBinary === undefined
       ? givenNats(config.up.nats, say)
-      : new OwnNats({ binary: natsBinary, guard, logger, onUp: (up) => readiness.set(NATS, up) });
+      : new OwnNats({
+          binary: natsBinary,
+          guard,
+          logger,
+          store: join(config.bootstrap.data, 'nats'),
+          onUp: (up) => readiness.set(NATS, up),
+        });
 
   // The services' own ports answer the supervisor only, whatever token the node's control address asks for.
   const controlToken = randomBytes(24).toString('hex');

@@ -17,3 +17,4 @@ export * as routerV1 from './gen/filbert/router/v1/router.ts';
 export * as bootstrapV1 from './gen/filbert/bootstrap/v1/bootstrap.ts';
 export * as searchV1 from './gen/filbert/search/v1/search.ts';
 export * as transfersV1 from './gen/filbert/transfers/v1/transfers.ts';
+export * as jobsV1 from './gen/filbert/transfers/v1/jobs.ts';

@@ -1,5 +1,5 @@
 import { allowPrivateOption, busName, dataOption, shareOption, transfersListenOption } from '@filbert/contracts';
-import { byteSize, defineConfig, filePath, hostPort, integer, option, type ConfigOf } from '@filbert/kit';
+import { byteSize, defineConfig, filePath, hostPort, integer, oneOf, option, type ConfigOf } from '@filbert/kit';
 
 const MAX_RATE = 100 * 2 ** 30;
 
@@ -27,6 +27,13 @@ export const transfersConfig = defineConfig({
     env: 'FILBERT_DOWNLOADS',
     schema: filePath(),
     description: 'Folder for fetched files; by default the folder downloads in the data folder.',
+  }),
+  jobStore: option({
+    flag: 'job-store',
+    env: 'FILBERT_JOB_STORE',
+    schema: oneOf(['jetstream', 'sqlite']),
+    description:
+      'Where downloads are noted: `jetstream`, so that another worker goes on with those of one that is gone, or `sqlite`, a file in the data folder. By default jetstream over NATS, sqlite in one process.',
   }),
   uploadSlots: option({
     flag: 'upload-slots',

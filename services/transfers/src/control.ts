@@ -7,6 +7,7 @@ import type { TransfersErrorCode } from './download/downloads.ts';
 import { MAX_SOURCES } from './download/source-pool.ts';
 import type { Source, SourceFacts } from './download/source.ts';
 import type { Upload } from './http/upload-server.ts';
+import type { JobStoreErrorCode } from './jobs/job-store.ts';
 import type { Transfers } from './transfers.ts';
 
 /** A watcher is told of changes this often at most, in ms. */
@@ -19,7 +20,10 @@ const ERRORS = {
   'too-many-downloads': 'resource-exhausted',
   'no-such-download': 'not-found',
   'download-is-finished': 'failed-precondition',
-} as const satisfies Record<TransfersErrorCode, string>;
+  'download-exists': 'already-exists',
+  'jobs-unavailable': 'unavailable',
+  'download-taken-away': 'not-found',
+} as const satisfies Record<TransfersErrorCode | JobStoreErrorCode, string>;
 
 const STATES: Readonly<Record<DownloadState, transfersV1.DownloadState>> = {
   queued: transfersV1.DownloadState.DOWNLOAD_STATE_QUEUED,
@@ -64,6 +68,8 @@ export function transfersControl(transfers: Transfers): RpcService {
           for (const id of seen.keys()) {
             if (downloads.all().some((download) => download.id === id)) continue;
             seen.delete(id);
+            // It goes on in another worker, which tells of it.
+            if (downloads.wasTakenAway(id)) continue;
             const state = transfersV1.DownloadState.DOWNLOAD_STATE_CANCELLED;
             yield { download: { ...transfersV1.Download.create(), id, state } };
           }

@@ -72,6 +72,27 @@ export function declareMetrics(metrics: Metrics, transfers: Transfers): void {
   metrics.counterFrom('downloads_completed_total', 'Downloads that ended well.', () => counters.downloadsCompleted);
   metrics.counterFrom('hash_mismatches_total', 'Fetched files with a wrong hash.', () => counters.hashMismatches);
   metrics.counterFrom('pushes_sent_total', 'PUSHes sent to firewalled sources.', () => counters.pushesSent);
+  const { jobs } = transfers;
+  metrics.counterFrom(
+    'download_takeovers_total',
+    'Downloads of workers that were gone, taken over by this one.',
+    () => jobs.takenOver,
+  );
+  metrics.counterFrom(
+    'downloads_taken_away_total',
+    'Downloads of this worker that another had taken over.',
+    () => jobs.takenAway,
+  );
+  metrics.counterFrom(
+    'download_records_unreadable_total',
+    'Times that a record of a download could not be read and was passed over.',
+    () => jobs.unreadable,
+  );
+  metrics.counterFrom(
+    'download_notes_refused_total',
+    'Times that the state of a download could not be noted.',
+    () => jobs.refused,
+  );
   byName(
     metrics,
     'requests_total',

@@ -1,7 +1,11 @@
+import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import type { Bus, Component, Logger, Metrics, RpcService } from '@filbert/kit';
+import type { Bus, Component, KeyValueStore, Logger, Metrics, RpcService } from '@filbert/kit';
 import type { TransfersConfig } from './config.ts';
 import { transfersControl } from './control.ts';
+import type { JobStore } from './jobs/job-store.ts';
+import { KvJobStore } from './jobs/kv-job-store.ts';
+import { openSqliteJobStore } from './jobs/sqlite-job-store.ts';
 import { declareMetrics } from './metrics.ts';
 import { Transfers } from './transfers.ts';
 
@@ -15,6 +19,8 @@ export interface TransfersDependencies {
   readonly bus: Bus;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  /** Connects to the key-value buckets of NATS; absent where the node is one process without it. */
+  readonly connectKeyValue?: (signal?: AbortSignal) => Promise<KeyValueStore>;
 }
 
 /**
@@ -22,12 +28,13 @@ export interface TransfersDependencies {
  * @throws Error with a sentence where the data folder cannot be used
  */
 export function createTransfersService(config: TransfersConfig, dependencies: TransfersDependencies): TransfersService {
+  const downloads = config.downloads ?? join(config.data, 'downloads');
   const transfers = new Transfers({
     bus: dependencies.bus,
     logger: dependencies.logger,
     workerId: config.workerId,
-    data: config.data,
-    downloads: config.downloads ?? join(config.data, 'downloads'),
+    store: jobStore(config, dependencies, downloads),
+    downloads,
     shareFolders: config.share,
     listen: config.transfersListen,
     internalListen: config.internalListen,
@@ -48,4 +55,19 @@ export function createTransfersService(config: TransfersConfig, dependencies: Tr
       stop: () => transfers.stop(),
     },
   };
+}
+
+/** @throws Error with a sentence where it cannot be used */
+function jobStore(
+  { jobStore: chosen, workerId: worker, data }: TransfersConfig,
+  { connectKeyValue: connect, logger }: TransfersDependencies,
+  downloads: string,
+): JobStore {
+  if ((chosen ?? (connect === undefined ? 'sqlite' : 'jetstream')) === 'sqlite') {
+    return openSqliteJobStore(join(data, 'transfers.sqlite'), worker);
+  }
+  if (connect === undefined) {
+    throw new Error('FILBERT_JOB_STORE=jetstream needs NATS: run with --processes, or leave it out');
+  }
+  return new KvJobStore({ connect, worker, downloads, holder: randomBytes(8).toString('hex'), logger });
 }

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
-import { join } from 'node:path';
 import {
   asGuid,
   classifyHost,
@@ -36,8 +35,7 @@ import { Bandwidth } from './http/bandwidth.ts';
 import { Intake } from './http/intake.ts';
 import { PushProxyServer } from './http/push-proxy.ts';
 import { UploadServer } from './http/upload-server.ts';
-import { openSqliteJobStore } from './jobs/sqlite-job-store.ts';
-import type { JobStore } from './jobs/job-store.ts';
+import type { JobCounters, JobStore } from './jobs/job-store.ts';
 import { busLibrary, type LibraryLookup } from './library.ts';
 import type { Connection } from './network/connection.ts';
 import { UploadSlots } from './slots/upload-slots.ts';
@@ -54,8 +52,8 @@ export interface TransfersOptions {
   readonly bus: Bus;
   readonly logger: Logger;
   readonly workerId: string;
-  /** Folder of `transfers.sqlite`. */
-  readonly data: string;
+  /** Keeps the downloads. */
+  readonly store: JobStore;
   readonly downloads: string;
   readonly shareFolders: readonly string[];
   /** Where files are served; undefined: only over the connections that edges hand over. */
@@ -89,7 +87,6 @@ export class Transfers {
   readonly #intake: Intake;
   readonly #waiters: GivWaiters;
   readonly #pushUploads: PushUploads;
-  readonly #store: JobStore;
   readonly #facts: FactsFollower;
   readonly #edge: EdgeOfPushes;
   #publicAddress = '';
@@ -98,7 +95,6 @@ export class Transfers {
   #ticker: NodeJS.Timeout | undefined;
   #draining = false;
 
-  /** @throws Error with a sentence where the data folder cannot be used */
   constructor(options: TransfersOptions) {
     this.#options = options;
     const { bus, logger, allowPrivate, library = busLibrary(bus) } = options;
@@ -160,10 +156,9 @@ export class Transfers {
       serve: (connection) => this.#intake.serve(connection, () => this.uploads.serve(connection, true)),
       now,
     });
-    this.#store = openSqliteJobStore(join(options.data, 'transfers.sqlite'), options.workerId);
     this.downloads = new Downloads({
       folder: options.downloads,
-      store: this.#store,
+      store: options.store,
       pushes: new PushClient({
         waiters: this.#waiters,
         counters,
@@ -194,6 +189,10 @@ export class Transfers {
     return this.#internalAddress;
   }
 
+  get jobs(): JobCounters {
+    return this.#options.store.counters;
+  }
+
   get connections(): number {
     return this.#intake.size;
   }
@@ -209,7 +208,8 @@ export class Transfers {
 
   /** @throws Error with a sentence where an address is taken or the store cannot be read */
   async start(signal?: AbortSignal): Promise<void> {
-    const { listen, internalListen } = this.#options;
+    const { listen, internalListen, store } = this.#options;
+    await store.open(signal);
     const { serventGuid } = await this.#facts.start(signal);
     this.#edge.start();
     this.#link = this.#edge.openLink(LinkKind.LINK_KIND_TRANSFERS, {
@@ -255,7 +255,7 @@ export class Transfers {
     this.uploads.stop();
     this.#intake.destroy();
     await this.downloads.stop();
-    await this.#store.close();
+    await this.#options.store.close();
   }
 
   /**

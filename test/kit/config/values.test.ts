@@ -16,6 +16,7 @@ import {
   integer,
   list,
   nearestName,
+  oneOf,
   option,
   parseHostPort,
   plainText,
@@ -122,6 +123,14 @@ describe('kit config values', () => {
     assert.deepEqual(read(schema, ''), []);
     assert.equal(read(schema, '1s,x'), 'refused');
     assert.equal(read(schema, '1s,1s,1s,1s'), 'refused');
+  });
+
+  it('oneOf: takes its words and names them', () => {
+    const schema = oneOf(['jetstream', 'sqlite']);
+    assert.equal(schema.parse('sqlite'), 'sqlite');
+    assert.equal(schema.safeParse('SQLite').success, false);
+    const store = option({ flag: 'store', env: 'FILBERT_STORE', schema, description: 'Where.' });
+    assert.equal(describeConfig(defineConfig({ store }))[0]?.bounds, 'one of jetstream, sqlite');
   });
 
   it('filePath, urlText, plainText: keep to what they allow', () => {

@@ -1,6 +1,8 @@
 // A worker in a process of its own, to be killed: fetches what it is told and says how far it is.
+import { join } from 'node:path';
 import { createInProcessBus, createLogger } from '@filbert/kit';
 import { nodeFactsRequest, OwnAddressSource } from '@filbert/contracts';
+import { openSqliteJobStore } from '../../../services/transfers/src/jobs/sqlite-job-store.ts';
 import { Transfers } from '../../../services/transfers/src/transfers.ts';
 import { parsePeerAddress } from '@filbert/gnutella';
 
@@ -26,7 +28,7 @@ const transfers = new Transfers({
   bus,
   logger: createLogger({ level: 'silent', name: 'killed' }),
   workerId: 'transfers-0',
-  data,
+  store: openSqliteJobStore(join(data, 'transfers.sqlite'), 'transfers-0'),
   downloads,
   shareFolders: [],
   listen: undefined,

@@ -16,6 +16,7 @@ export {
   integer,
   list,
   type NumberBounds,
+  oneOf,
   parsedText,
   parseHostPort,
   plainText,

@@ -66,6 +66,11 @@ export interface NumberBounds {
   readonly max: number;
 }
 
+/** One of a few words. */
+export function oneOf<const W extends readonly [string, ...string[]]>(words: W): z.ZodType<W[number], W[number]> {
+  return z.enum(words);
+}
+
 /** A whole number within bounds, written in decimal digits. */
 export function integer({ min, max }: NumberBounds): z.ZodType<number, string | number> {
   return textual(textOrNumber, { allowed: `a whole number from ${min} to ${max}`, kind: 'scalar' }, (value) => {

@@ -4,6 +4,8 @@ import { connectNatsBus } from '../bus/nats-bus.ts';
 import { type ConfigDefinition, mergeConfigs } from '../config/definition.ts';
 import { loadConfig } from '../config/load.ts';
 import { formatHostPort } from '../config/values.ts';
+import type { KeyValueStore } from '../kv/kv.ts';
+import { connectNatsKeyValue } from '../kv/nats-kv.ts';
 import { type Component, createLifecycle } from '../lifecycle/lifecycle.ts';
 import { createReadiness } from '../lifecycle/readiness.ts';
 import { runService } from '../lifecycle/run-service.ts';
@@ -25,6 +27,8 @@ export interface ServiceDependencies {
   readonly bus: Bus;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  /** Connects to the key-value buckets of NATS, over a connection that the service closes. Waits for NATS. */
+  readonly connectKeyValue: (signal?: AbortSignal) => Promise<KeyValueStore>;
 }
 
 /** What a service is made of. */
@@ -130,7 +134,16 @@ export async function runServiceProcess<V>(options: ServiceProcessOptions<V>): P
         timeoutsMs: { start: FOR_EVER_MS },
         start: async (signal) => {
           if (bus === undefined) throw new Error('the bus is missing');
-          service = options.create(serviceConfig, { bus, logger, metrics });
+          const connectKeyValue = (keyValueSignal?: AbortSignal): Promise<KeyValueStore> =>
+            connectNatsKeyValue({
+              servers: config.nats,
+              name: `${options.name} kv`,
+              ...(keyValueSignal === undefined ? {} : { signal: keyValueSignal }),
+              onWaiting: (sentence) => logger.warn(sentence),
+              onServerError: (reason) => logger.error({ reason }, 'the NATS server complains'),
+              onError: (error) => logger.error({ err: error }, 'a listener to the key-value store failed'),
+            });
+          service = options.create(serviceConfig, { bus, logger, metrics, connectKeyValue });
           await service.component.start?.(signal);
           readiness.set(options.name, true);
         },

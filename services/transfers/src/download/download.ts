@@ -1,8 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startSpan, type Logger } from '@filbert/kit';
 import type { PeerAddress, Sha1 } from '@filbert/gnutella';
 import type { BlameReason, TransfersCounters } from '../counters.ts';
 import type { Bandwidth } from '../http/bandwidth.ts';
-import type { JobStore, StoredJob, StoredState } from '../jobs/job-store.ts';
+import { JobStoreError, type JobStore, type StoredJob, type StoredState } from '../jobs/job-store.ts';
 import { nextChunk } from './chunk-plan.ts';
 import { ClaimedSize } from './claimed-size.ts';
 import { fetchFromSource } from './fetch-from-source.ts';
@@ -22,6 +23,8 @@ export const MAX_ACTIVE_SOURCES = 6;
 const RECONNECT_MS = 50;
 /** Longest time between two looks at what can be done, in ms. */
 const LONGEST_NAP_MS = 60_000;
+/** Between two attempts to note what has to be on record before the next step, in ms. */
+const NOTE_AGAIN_MS = 250;
 
 /** What a download does now. */
 export type DownloadState =
@@ -78,6 +81,9 @@ export class Download implements SessionDownload {
   #isCancelled = false;
   #wake: (() => void) | undefined;
   #failure: Error | undefined;
+  /** Another worker has it: nothing of it is noted or removed here any more. */
+  #isDropped = false;
+  #owesNote = false;
 
   constructor(job: StoredJob, deps: DownloadDependencies) {
     this.#deps = deps;
@@ -92,13 +98,16 @@ export class Download implements SessionDownload {
     this.#path = job.path;
     this.#finishedAtMs = job.finishedAtMs;
     const { folder, writeAt } = deps;
-    const { name, sha1, ranges, contributors } = job;
+    const { name, sha1, ranges, contributors, part, partIsShared } = job;
     this.#fetched = new FetchedBytes({
       folder,
       name,
       sha1,
       ranges,
       contributors,
+      part,
+      partIsShared,
+      nextPart: () => deps.store.fence(job.id),
       ...(writeAt === undefined ? {} : { writeAt }),
     });
     this.addSources(job.sources);
@@ -166,7 +175,7 @@ export class Download implements SessionDownload {
 
   /** Goes on, unless it is completed or running already. */
   start(): void {
-    if (this.#state === 'completed' || this.#isCancelled) return;
+    if (this.#state === 'completed' || this.#isCancelled || this.#isDropped) return;
     if (this.#running !== undefined) {
       // Told to go on while it is still putting its things away: it does so then.
       this.#startAgain = this.#isEnding;
@@ -207,23 +216,40 @@ export class Download implements SessionDownload {
     await this.#save();
   }
 
-  /** Stops and removes what was fetched; a finished file stays. */
+  /**
+   * Stops and removes what was fetched; a finished file stays. @throws what the store throws, and then it goes on as before
+   */
   async cancel(): Promise<void> {
     this.#isCancelled = true;
+    const wasRunning = this.#running !== undefined;
     await this.halt();
+    try {
+      // First: while the store cannot be reached, another worker may be about to go on with these bytes.
+      await this.#deps.store.remove(this.id);
+    } catch (error) {
+      this.#isCancelled = false;
+      if (wasRunning) this.start();
+      throw error;
+    }
     if (this.#state !== 'completed') await this.#fetched.remove();
     this.#set('cancelled', '');
-    await this.#deps.store.remove(this.id);
   }
 
-  /** Notes the job in the store. @throws what the store throws */
-  save(): Promise<void> {
-    return this.#deps.store.put(this.#stored());
+  /** Lets go of it without a trace: another worker has it now. */
+  async drop(): Promise<void> {
+    this.#isDropped = true;
+    await this.halt();
   }
 
-  /** Told once a second: keeps the rate that is shown. */
+  /** Puts a new job on record in the store. @throws what the store throws */
+  create(): Promise<void> {
+    return this.#deps.store.create(this.#stored());
+  }
+
+  /** Told once a second: keeps the rate that is shown, and notes what could not be noted when it was due. */
   tick(): void {
     if (this.#rate.tick(this.#sessions.size > 0)) this.version++;
+    if (this.#owesNote && !this.#isDropped) void this.#save();
   }
 
   /** A place for a connection may have become free. */
@@ -271,7 +297,7 @@ export class Download implements SessionDownload {
     const checkpoints = setInterval(() => void this.#checkpoint(), this.#deps.timings.checkpointMs);
     try {
       if (await this.#wasFinished(signal)) return;
-      await this.#fetched.open(this.#size.bytes);
+      await this.#fetched.open(this.#size.bytes, () => this.#confirm(), signal);
       await this.#save();
       while (!signal.aborted) {
         if (this.#failure !== undefined) throw this.#failure;
@@ -291,9 +317,9 @@ export class Download implements SessionDownload {
       this.#isEnding = true;
       clearInterval(checkpoints);
       await this.#endRound();
-      await this.#checkpoint();
+      if (!this.#isDropped) await this.#checkpoint();
       await this.#fetched.close().catch(() => undefined);
-      await this.#save();
+      if (!this.#isDropped) await this.#save();
     }
   }
 
@@ -304,6 +330,7 @@ export class Download implements SessionDownload {
       if (!signal.aborted) this.#path = '';
       return false;
     }
+    await this.#confirm();
     await this.#fetched.remove();
     this.#completed();
     return true;
@@ -433,7 +460,7 @@ export class Download implements SessionDownload {
     }
     this.#path = await this.#fetched.finish(size, async (path) => {
       this.#path = path;
-      await this.#save();
+      await this.#confirm();
     });
     this.#finishedAtMs = wallClock();
     counters.downloadsCompleted++;
@@ -462,28 +489,64 @@ export class Download implements SessionDownload {
   }
 
   async #discard(): Promise<void> {
-    this.#deps.counters.discardedBytes += await this.#fetched.discard();
-    await this.#save();
+    this.#deps.counters.discardedBytes += await this.#fetched.discard(() => this.#confirm());
   }
 
   /** Makes what was written durable and notes it. */
   async #checkpoint(): Promise<void> {
     try {
-      await this.#fetched.checkpoint(() => this.save());
+      await this.#fetched.checkpoint(() => this.#put());
     } catch (error) {
       if (error instanceof DiskError) {
         this.#failure ??= error;
         this.#touch();
-      } else this.#deps.logger.warn({ err: error, download: this.id }, 'progress cannot be noted');
+      } else this.#notNoted(error);
     }
   }
 
+  /** Notes the job; what fails is made up for. */
   async #save(): Promise<void> {
     try {
-      await this.save();
+      await this.#put();
     } catch (error) {
-      this.#deps.logger.warn({ err: error, download: this.id }, 'the state of a download cannot be noted');
+      this.#notNoted(error);
     }
+  }
+
+  /**
+   * Notes the job before something that cannot be undone, however long the store is away: nobody else has it then.
+   * @throws JobStoreError `download-taken-away`; also the reason of being stopped
+   */
+  async #confirm(): Promise<void> {
+    const { signal } = this.#stopping;
+    for (;;) {
+      signal.throwIfAborted();
+      try {
+        await this.#put();
+        return;
+      } catch (error) {
+        this.#notNoted(error);
+        // A store of this machine alone: nobody else can have the job.
+        if (!(error instanceof JobStoreError)) return;
+        if (error.code !== 'jobs-unavailable') throw error;
+      }
+      this.#set(this.#state, 'it goes on when its state can be noted: see the log');
+      await sleep(NOTE_AGAIN_MS, undefined, { signal });
+    }
+  }
+
+  async #put(): Promise<void> {
+    await this.#deps.store.put(this.#stored());
+    if (!this.#owesNote) return;
+    this.#owesNote = false;
+    this.#deps.logger.info({ download: this.id }, 'the state of a download is noted again');
+  }
+
+  #notNoted(error: unknown): void {
+    if (this.#isDropped || (error instanceof JobStoreError && error.code === 'download-taken-away')) return;
+    if (!this.#owesNote)
+      this.#deps.logger.warn({ err: error, download: this.id }, 'the state of a download is not noted');
+    this.#owesNote = true;
   }
 
   #failed(error: unknown): void {
@@ -526,6 +589,8 @@ export class Download implements SessionDownload {
       path: this.#path,
       createdAtMs: this.createdAtMs,
       finishedAtMs: this.#finishedAtMs,
+      part: this.#fetched.part,
+      partIsShared: this.#fetched.partIsShared,
     };
   }
 }

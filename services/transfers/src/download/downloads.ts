@@ -18,6 +18,8 @@ import type { SourceFacts } from './source.ts';
 export const MAX_DOWNLOADS = 1_000;
 /** Finished downloads that are remembered; the oldest are forgotten, their files stay. */
 export const MAX_FINISHED = 500;
+/** Downloads that other workers have taken over of which it is remembered that they go on there. */
+export const MAX_TAKEN_AWAY = 1_000;
 /** Connections to sources of all downloads together. */
 export const MAX_SESSIONS = 64;
 const EMPTY_SHA1 = createHash('sha1').digest();
@@ -59,6 +61,7 @@ export class Downloads {
   readonly #options: DownloadsOptions;
   readonly #downloads = new Map<string, Download>();
   readonly #budget: SessionBudget;
+  readonly #takenAway = new Set<string>();
   #sessions = 0;
   #ticker: NodeJS.Timeout | undefined;
 
@@ -82,13 +85,15 @@ export class Downloads {
     return this.#sessions;
   }
 
-  /** Takes up what an earlier process left, and goes on with it. @throws what the store throws */
+  /** Takes up what an earlier process left, and what workers leave that are gone. @throws what the store throws */
   async start(): Promise<void> {
-    for (const job of await this.#options.store.list()) {
-      const download = new Download(job, { ...this.#options, budget: this.#budget });
-      this.#downloads.set(job.id, download);
-      if (job.state === 'active') download.start();
-    }
+    const { store } = this.#options;
+    for (const job of await store.list()) this.#takeUp(job);
+    store.follow({
+      room: () => MAX_DOWNLOADS - this.#downloads.size,
+      taken: (job) => this.#takeUp(job),
+      lost: (id) => this.#lose(id),
+    });
     this.#ticker = setInterval(() => {
       for (const download of this.#downloads.values()) download.tick();
     }, RATE_INTERVAL_MS);
@@ -98,6 +103,11 @@ export class Downloads {
   async stop(): Promise<void> {
     clearInterval(this.#ticker);
     await Promise.allSettled([...this.#downloads.values()].map((download) => download.halt()));
+  }
+
+  /** Whether another worker has that download now, which was this one's. */
+  wasTakenAway(id: string): boolean {
+    return this.#takenAway.has(id);
   }
 
   all(): readonly Download[] {
@@ -122,13 +132,13 @@ export class Downloads {
     const stated = request.sizeBytes > 0 ? request.sizeBytes : magnet.sizeBytes;
     // No range can be asked of the empty file; its hash says that it is empty.
     const sizeBytes = EMPTY_SHA1.equals(magnet.sha1) ? 0 : stated;
+    await this.#forgetOldest();
     const known = this.#ofFile(magnet.sha1);
     if (known !== undefined) {
       known.addSources(sources);
       if (sizeBytes !== undefined) known.suggestSize(sizeBytes);
       return { download: known, created: false };
     }
-    this.#forgetOldest();
     if (this.#downloads.size >= MAX_DOWNLOADS) {
       throw new TransfersError('too-many-downloads', `there are ${MAX_DOWNLOADS} downloads already`);
     }
@@ -148,11 +158,13 @@ export class Downloads {
       path: '',
       createdAtMs: this.#options.wallClock(),
       finishedAtMs: 0,
+      part: '',
+      partIsShared: false,
     };
     const download = new Download(job, { ...this.#options, budget: this.#budget });
     this.#downloads.set(job.id, download);
     try {
-      await download.save();
+      await download.create();
     } catch (error) {
       this.#downloads.delete(job.id);
       throw error;
@@ -198,14 +210,28 @@ export class Downloads {
     return undefined;
   }
 
-  #forgetOldest(): void {
+  #takeUp(job: StoredJob): void {
+    const download = new Download(job, { ...this.#options, budget: this.#budget });
+    this.#takenAway.delete(job.id);
+    this.#downloads.set(job.id, download);
+    if (job.state === 'active') download.start();
+  }
+
+  #lose(id: string): void {
+    const download = this.#downloads.get(id);
+    if (download === undefined) return;
+    this.#downloads.delete(id);
+    this.#takenAway.add(id);
+    const [oldest] = this.#takenAway;
+    if (oldest !== undefined && this.#takenAway.size > MAX_TAKEN_AWAY) this.#takenAway.delete(oldest);
+    void download.drop();
+  }
+
+  async #forgetOldest(): Promise<void> {
     const finished = [...this.#downloads.values()].filter(({ state }) => state === 'completed');
-    for (const download of finished.slice(0, Math.max(0, finished.length - MAX_FINISHED))) {
-      this.#downloads.delete(download.id);
-      // What the store would not forget now it lists again after the next start.
-      download.cancel().catch((error: unknown) => {
-        this.#options.logger.warn({ err: error, download: download.id }, 'a finished download cannot be forgotten');
-      });
+    for (const { id } of finished.slice(0, Math.max(0, finished.length - MAX_FINISHED))) {
+      // One that the store does not forget now is forgotten next time.
+      await this.cancel(id).catch(() => undefined);
     }
   }
 }

@@ -1,12 +1,15 @@
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { link, mkdir, open, rename, rm, stat, unlink, type FileHandle } from 'node:fs/promises';
-import { join } from 'node:path';
+import { link, mkdir, open, readdir, rename, rm, stat, unlink, type FileHandle } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { base32Encode, type Sha1 } from '@filbert/gnutella';
 import { numberedName } from './file-names.ts';
+import type { Range } from './range-set.ts';
 
 /** Read at one time while hashing, in bytes. */
 const HASH_PIECE_BYTES = 1024 * 1024;
+/** Copied at one time, in bytes. */
+const COPY_PIECE_BYTES = 1024 * 1024;
 /** Tries to find a name that is not taken. */
 const MAX_NAME_TRIES = 1_000;
 
@@ -31,6 +34,11 @@ export interface PartFileOptions {
   readonly folder: string;
   readonly name: string;
   readonly sha1: Sha1;
+  /**
+   * Tells the part files of one download apart: empty for the first, which is mostly the only one, then numbers that rise
+   * with each worker that had the download.
+   */
+  readonly part: string;
   readonly writeAt?: WriteAt;
 }
 
@@ -44,7 +52,8 @@ export class PartFile {
   constructor(options: PartFileOptions) {
     this.#options = options;
     this.#writeAt = options.writeAt ?? writeWhole;
-    this.path = join(options.folder, 'incomplete', `${options.name}.${base32Encode(options.sha1)}.part`);
+    const { folder, name, sha1, part } = options;
+    this.path = join(folder, 'incomplete', `${name}.${base32Encode(sha1)}${part === '' ? '' : `.${part}`}.part`);
   }
 
   /** Opens or creates it. @returns its length in bytes @throws DiskError */
@@ -61,6 +70,45 @@ export class PartFile {
   /** @throws DiskError */
   async write(bytes: Uint8Array, position: number): Promise<void> {
     await guarded(`cannot write ${this.path}`, () => this.#writeAt(this.#open(), bytes, position));
+  }
+
+  /**
+   * Takes over ranges of another part file, which stays as it is, as far as it is long; they survive a power cut afterwards.
+   * @throws DiskError; also the signal's reason
+   */
+  async copyFrom(path: string, ranges: Iterable<Range>, signal: AbortSignal): Promise<void> {
+    await guarded(`cannot copy ${path}`, async () => {
+      const from = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+      try {
+        const piece = Buffer.allocUnsafeSlow(COPY_PIECE_BYTES);
+        for (const { start, end } of ranges) {
+          for (let at = start; at < end;) {
+            signal.throwIfAborted();
+            const { bytesRead } = await from.read(piece, 0, Math.min(piece.length, end - at), at);
+            if (bytesRead === 0) break;
+            await this.#writeAt(this.#open(), piece.subarray(0, bytesRead), at);
+            at += bytesRead;
+          }
+        }
+        await this.#open().datasync();
+      } finally {
+        await from.close();
+      }
+    });
+  }
+
+  /** Deletes the earlier part files of this download: never that of a later worker, whatever this one slept through. @throws DiskError */
+  async removeEarlier(): Promise<void> {
+    const { name, sha1, part } = this.#options;
+    const folder = dirname(this.path);
+    const prefix = `${name}.${base32Encode(sha1)}.`;
+    await guarded(`cannot clear up ${folder}`, async () => {
+      for (const other of await readdir(folder)) {
+        if (!other.startsWith(prefix)) continue;
+        const number = /^(?:(\d+)\.)?part$/.exec(other.slice(prefix.length));
+        if (number !== null && Number(number[1] ?? -1) < Number(part)) await rm(join(folder, other), { force: true });
+      }
+    });
   }
 
   /** What was written before survives a power cut afterwards. @throws DiskError */
@@ -132,6 +180,18 @@ export async function isFinishedFile(path: string, size: number, sha1: Sha1, sig
   } finally {
     await handle?.close();
   }
+}
+
+/** Bytes in a part file; 0 where there is none. @throws DiskError */
+export function fileLength(path: string): Promise<number> {
+  return guarded(`cannot use ${path}`, async () => {
+    try {
+      return (await stat(path)).size;
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return 0;
+      throw error;
+    }
+  });
 }
 
 async function hasSha1(handle: FileHandle, size: number, sha1: Sha1, signal: AbortSignal): Promise<boolean> {

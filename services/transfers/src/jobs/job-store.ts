@@ -29,14 +29,72 @@ export interface StoredJob {
   readonly path: string;
   readonly createdAtMs: number;
   readonly finishedAtMs: number;
+  /** Which of the part files holds the ranges: empty for the first, then a number that rises with each worker. */
+  readonly part: string;
+  /** A worker that was taken for dead may still write to that part file: the ranges have to be copied out of it. */
+  readonly partIsShared: boolean;
+}
+
+/** What a job store counts. */
+export class JobCounters {
+  /** Downloads of workers that were gone, taken over by this one. */
+  takenOver = 0;
+  /** Downloads of this worker that another had taken over. */
+  takenAway = 0;
+  /** Records that nobody of ours wrote. */
+  unreadable = 0;
+  /** Writes that found the store away or without room. */
+  refused = 0;
+}
+
+/** Who is told what other workers have to do with the downloads of this one. */
+export interface JobFollower {
+  /** How many more downloads this worker can have. */
+  room(): number;
+  /** A download of a worker that is gone is this worker's now. */
+  taken(job: StoredJob): void;
+  /** Another worker has that download: nothing of it may be touched any more. */
+  lost(id: string): void;
+}
+
+/**
+ * - `download-exists`: another worker has an unfinished download of that file
+ * - `jobs-unavailable`: the store is not reached, or refuses, and nothing is known to have changed
+ * - `download-taken-away`: another worker has that download now
+ */
+export type JobStoreErrorCode = 'download-exists' | 'jobs-unavailable' | 'download-taken-away';
+
+/** Why a job was not noted. The message is a sentence for people. */
+export class JobStoreError extends Error {
+  readonly code: JobStoreErrorCode;
+
+  constructor(code: JobStoreErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'JobStoreError';
+    this.code = code;
+  }
 }
 
 /** Keeps the downloads of one worker. */
 export interface JobStore {
-  /** All jobs, the oldest first. */
+  readonly counters: JobCounters;
+  /** Makes it usable, however long that takes. @throws where it cannot be used, or the signal fired */
+  open(signal?: AbortSignal): Promise<void>;
+  /** Takes up the jobs of this worker, the oldest first. */
   list(): Promise<readonly StoredJob[]>;
-  /** Writes a job whole. @throws where the storage refuses; the record before it stays */
+  /** Puts a new job on record. @throws JobStoreError `download-exists`, `jobs-unavailable`; what the storage throws */
+  create(job: StoredJob): Promise<void>;
+  /**
+   * Writes a job whole. Once it resolved, no other worker had the job a moment ago.
+   * @throws JobStoreError `jobs-unavailable`, `download-taken-away`; what the storage throws. The record before it stays.
+   */
   put(job: StoredJob): Promise<void>;
+  /** The fencing token of a job of this worker: above that of every worker that had it before. */
+  fence(id: string): number;
+  /** @throws as `put` */
   remove(id: string): Promise<void>;
+  /** From now on takes over what workers leave that are gone, where the store knows of other workers. */
+  follow(follower: JobFollower): void;
+  /** Leaves the jobs to whoever comes next. */
   close(): Promise<void>;
 }

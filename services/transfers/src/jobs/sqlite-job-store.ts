@@ -3,7 +3,7 @@ import { asSha1, guidFromHex, guidToHex, formatPeerAddress, parsePeerAddress, SH
 import { openSqlite } from '@filbert/kit';
 import type { Range } from '../download/range-set.ts';
 import type { SourceFacts } from '../download/source.ts';
-import { STORED_STATES, type JobStore, type StoredJob } from './job-store.ts';
+import { JobCounters, STORED_STATES, type JobStore, type StoredJob } from './job-store.ts';
 
 /** Schema steps, one behind the other; a step that was published is never changed. */
 const MIGRATIONS: readonly string[] = [
@@ -39,6 +39,7 @@ export function openSqliteJobStore(file: string, worker: string): JobStore {
 }
 
 class SqliteJobStore implements JobStore {
+  readonly counters = new JobCounters();
   readonly #database: DatabaseSync;
   readonly #worker: string;
 
@@ -47,9 +48,23 @@ class SqliteJobStore implements JobStore {
     this.#worker = worker;
   }
 
+  open(): Promise<void> {
+    return Promise.resolve();
+  }
+
   list(): Promise<readonly StoredJob[]> {
     const statement = this.#database.prepare('SELECT * FROM downloads WHERE worker = ? ORDER BY created_at_ms, id');
-    return Promise.resolve(statement.all(this.#worker).flatMap((row) => jobOf(row) ?? []));
+    const jobs: StoredJob[] = [];
+    for (const row of statement.all(this.#worker)) {
+      const job = jobOf(row);
+      if (job === undefined) this.counters.unreadable++;
+      else jobs.push(job);
+    }
+    return Promise.resolve(jobs);
+  }
+
+  create(job: StoredJob): Promise<void> {
+    return this.put(job);
   }
 
   put(job: StoredJob): Promise<void> {
@@ -76,10 +91,19 @@ class SqliteJobStore implements JobStore {
     });
   }
 
+  fence(): number {
+    return 0;
+  }
+
   remove(id: string): Promise<void> {
     return settled(() => {
       this.#database.prepare('DELETE FROM downloads WHERE id = ? AND worker = ?').run(id, this.#worker);
     });
+  }
+
+  /** Nobody takes over what lies in a database of one machine: each worker comes back for its own. */
+  follow(): void {
+    // Nothing to follow.
   }
 
   close(): Promise<void> {
@@ -116,6 +140,8 @@ function jobOf(row: Record<string, SQLOutputValue>): StoredJob | undefined {
     path: String(row['path']),
     createdAtMs: Number(row['created_at_ms']),
     finishedAtMs: Number(row['finished_at_ms']),
+    part: '',
+    partIsShared: false,
   };
 }
 

@@ -16,6 +16,18 @@ import { fanOutControl, type ControlledProcess } from '../../cli/src/up/control-
 
 type Client = ReturnType<typeof createRpcClient>;
 
+/** What a worker does otherwise than to list its downloads and start one. */
+interface WorkerScript {
+  /** Throws what the start fails with. */
+  readonly startDownload?: () => void;
+  readonly downloads?: () => readonly Partial<transfersV1.Download>[];
+  readonly cancelDownload?: () => transfersV1.CancelDownloadResponse;
+}
+
+function notFound(): never {
+  throw new RpcError('not-found', 'there is no such download');
+}
+
 const edges = connectionsV1.ConnectionsServiceService;
 const timeoutMs = 5_000;
 
@@ -60,21 +72,29 @@ describe('supervisor: control of several processes', () => {
   }
 
   /** A transfers worker with these downloads, of which it tells which it was asked to start. */
-  async function worker(name: string, downloads: readonly Partial<transfersV1.Download>[], started: string[]) {
+  async function worker(
+    name: string,
+    downloads: readonly Partial<transfersV1.Download>[],
+    started: string[],
+    script: WorkerScript = {},
+  ) {
     const unscripted = (): never => {
       throw new RpcError('unimplemented', 'the test has no script for this call');
     };
     const client = await serve([
       rpcService(transfersV1.TransfersServiceService, {
         startDownload({ target }) {
+          script.startDownload?.();
           started.push(`${name} ${target}`);
           return { download: undefined, created: true };
         },
-        listDownloads: () => ({ downloads: downloads.map((one) => transfersV1.Download.fromPartial(one)) }),
+        listDownloads: () => ({
+          downloads: (script.downloads?.() ?? downloads).map((one) => transfersV1.Download.fromPartial(one)),
+        }),
         watchDownloads: unscripted,
         pauseDownload: unscripted,
         resumeDownload: unscripted,
-        cancelDownload: unscripted,
+        cancelDownload: script.cancelDownload ?? unscripted,
         listUploads: unscripted,
       }),
     ]);
@@ -160,6 +180,67 @@ describe('supervisor: control of several processes', () => {
       started,
       targets.map((target, at) => `transfers-${at === 0 ? 0 : 1} ${target}`),
     );
+  });
+
+  it('goes on to the worker that was quicker with a download of the file', async () => {
+    const { startDownload } = transfersV1.TransfersServiceService;
+    const started: string[] = [];
+    const sha1 = 'A'.repeat(32);
+    const found: Partial<transfersV1.Download>[] = [];
+    const busy = await worker('transfers-1', [{ id: 'other' }], started, { downloads: () => found });
+    const refusing = await worker('transfers-0', [], started, {
+      startDownload: () => {
+        // The other has listed it since it was asked.
+        found.push({ id: 'quick', sha1, state: transfersV1.DownloadState.DOWNLOAD_STATE_RUNNING });
+        throw new RpcError('already-exists', 'transfers-1 has a download of this file already: quick');
+      },
+    });
+    const client = await node([], [refusing, busy]);
+    await callUnary(client, startDownload, { target: sha1, sources: [], name: '', sizeBytes: 0 }, { timeoutMs });
+    assert.deepEqual(started, [`transfers-1 ${sha1}`]);
+  });
+
+  it('says who has a download of the file where that worker does not answer', async () => {
+    const { startDownload } = transfersV1.TransfersServiceService;
+    const refusing = await worker('transfers-0', [], [], {
+      startDownload: () => {
+        throw new RpcError('already-exists', 'transfers-1 has it');
+      },
+    });
+    const client = await node([], [refusing, { name: 'transfers-1', client: undefined }]);
+    const request = { target: 'A'.repeat(32), sources: [], name: '', sizeBytes: 0 };
+    await assert.rejects(callUnary(client, startDownload, request, { timeoutMs }), {
+      kind: 'already-exists',
+      message: 'transfers-1 has it',
+    });
+  });
+
+  it('lists a download once that is changing hands, and asks the other worker where one does not answer', async () => {
+    const { DownloadState } = transfersV1;
+    const { listDownloads, cancelDownload } = transfersV1.TransfersServiceService;
+    const asked: string[] = [];
+    const stale = await worker('transfers-0', [{ id: 'x', state: DownloadState.DOWNLOAD_STATE_RUNNING }], [], {
+      cancelDownload: () => {
+        asked.push('transfers-0');
+        throw new RpcError('unavailable', 'NATS is away');
+      },
+    });
+    const owner = await worker('transfers-1', [{ id: 'x', state: DownloadState.DOWNLOAD_STATE_COMPLETED }], [], {
+      cancelDownload: () => {
+        asked.push('transfers-1');
+        return { download: transfersV1.Download.fromPartial({ id: 'x' }) };
+      },
+    });
+    const client = await node([], [stale, owner]);
+    const { downloads } = await callUnary(client, listDownloads, {}, { timeoutMs });
+    assert.deepEqual(
+      downloads.map(({ id, state }) => [id, state]),
+      [['x', DownloadState.DOWNLOAD_STATE_COMPLETED]],
+    );
+    await callUnary(client, cancelDownload, { id: 'x' }, { timeoutMs });
+    assert.deepEqual(asked, ['transfers-0', 'transfers-1']);
+    const other = await node([], [stale, await worker('transfers-1', [], [], { cancelDownload: notFound })]);
+    await assert.rejects(callUnary(other, cancelDownload, { id: 'x' }, { timeoutMs }), { kind: 'unavailable' });
   });
 
   it('fails as unavailable, and says who is away, where nobody can answer', async () => {

@@ -1,11 +1,25 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { bootstrapV1, connectionsV1, routerV1, searchV1, transfersV1 } from '@filbert/contracts';
 import { base32Encode } from '@filbert/gnutella';
-import { callStream, callUnary, RpcError, rpcService, type RpcCall, type RpcService } from '@filbert/kit';
+import {
+  callStream,
+  callUnary,
+  RpcError,
+  rpcService,
+  type RpcCall,
+  type RpcErrorKind,
+  type RpcService,
+} from '@filbert/kit';
 import { readTarget } from '../download/target.ts';
 import type { RpcClient } from './service-child.ts';
 
 /** Longest time that one process may take to answer a unary call, ms: less than callers wait. */
 const CHILD_CALL_TIMEOUT_MS = 3_000;
+/** Times that a start of a download looks for the worker that has the file, and the pause between two, ms. */
+const MAX_START_TRIES = 3;
+const START_AGAIN_MS = 100;
+/** Failures of one worker after which the others are asked. */
+const ASKED_ON = new Set<RpcErrorKind>(['not-found', 'unavailable', 'deadline-exceeded']);
 
 /** A service process as control reaches it. */
 export interface ControlledProcess {
@@ -96,23 +110,23 @@ function searchControl(searchIndex: ControlledProcess): RpcService {
 
 /**
  * Every worker has downloads of its own. A new one goes to the worker with the fewest, unless another has that file under
- * way: two would write the same unfinished file.
+ * way: it gets the sources then.
  */
 function transfersControl(workers: readonly ControlledProcess[]): RpcService {
   const transfers = transfersV1.TransfersServiceService;
   return rpcService(transfers, {
     async startDownload(request, call) {
-      const loads = await ofAll(workers, async (client) => {
-        const { downloads } = await callUnary(client, transfers.listDownloads, {}, bounded(call));
-        return { client, downloads };
-      });
-      const sha1 = sha1OfTarget(request.target);
-      const isUnderWay = (download: transfersV1.Download): boolean =>
-        download.sha1 === sha1 && download.state !== transfersV1.DownloadState.DOWNLOAD_STATE_COMPLETED;
-      const { client } =
-        loads.find(({ downloads }) => downloads.some(isUnderWay)) ??
-        loads.reduce((best, one) => (one.downloads.length < best.downloads.length ? one : best));
-      return callUnary(client, transfers.startDownload, request, bounded(call));
+      for (let tries = 1; ; tries++) {
+        const client = await workerForDownload(workers, request.target, call);
+        try {
+          return await callUnary(client, transfers.startDownload, request, bounded(call));
+        } catch (error) {
+          // Somebody else started one of that file since the workers were asked, or one is about to change hands.
+          const isTaken = error instanceof RpcError && error.kind === 'already-exists';
+          if (!isTaken || tries >= MAX_START_TRIES) throw error;
+        }
+        await sleep(START_AGAIN_MS, undefined, { signal: call.signal });
+      }
     },
     watchDownloads: (request, call) =>
       merged(
@@ -124,7 +138,7 @@ function transfersControl(workers: readonly ControlledProcess[]): RpcService {
       const parts = await ofAll(workers, (client) =>
         callUnary(client, transfers.listDownloads, request, bounded(call)),
       );
-      return { downloads: parts.flatMap((part) => part.downloads) };
+      return { downloads: withoutDoubles(parts.flatMap((part) => part.downloads)) };
     },
     pauseDownload: (request, call) =>
       ofOwner(workers, (client) => callUnary(client, transfers.pauseDownload, request, bounded(call))),
@@ -153,18 +167,52 @@ function sha1OfTarget(target: string): string | undefined {
   }
 }
 
-/** The answer of the worker that knows what the call is about. @throws RpcError of the last one where none does */
+/** The worker that has the file of this target under way, else the one with the fewest downloads. */
+async function workerForDownload(
+  workers: readonly ControlledProcess[],
+  target: string,
+  call: RpcCall,
+): Promise<RpcClient> {
+  const { listDownloads } = transfersV1.TransfersServiceService;
+  const loads = await ofAll(workers, async (client) => {
+    const { downloads } = await callUnary(client, listDownloads, {}, bounded(call));
+    return { client, downloads };
+  });
+  const sha1 = sha1OfTarget(target);
+  const isUnderWay = (download: transfersV1.Download): boolean =>
+    download.sha1 === sha1 && download.state !== transfersV1.DownloadState.DOWNLOAD_STATE_COMPLETED;
+  const { client } =
+    loads.find(({ downloads }) => downloads.some(isUnderWay)) ??
+    loads.reduce((best, one) => (one.downloads.length < best.downloads.length ? one : best));
+  return client;
+}
+
+/** Each download once: a worker that was taken for dead may not have noticed yet that another has its downloads. */
+function withoutDoubles(downloads: readonly transfersV1.Download[]): transfersV1.Download[] {
+  const byId = new Map<string, transfersV1.Download>();
+  for (const download of downloads) {
+    const isFinished = download.state === transfersV1.DownloadState.DOWNLOAD_STATE_COMPLETED;
+    if (isFinished || !byId.has(download.id)) byId.set(download.id, download);
+  }
+  return [...byId.values()];
+}
+
+/**
+ * The answer of the worker that knows what the call is about. One that does not answer may have lost its downloads to
+ * another: the others are asked all the same.
+ * @throws RpcError of the last one where none does, rather of one that did not answer
+ */
 async function ofOwner<R>(workers: readonly ControlledProcess[], ask: (client: RpcClient) => Promise<R>): Promise<R> {
-  let failure: unknown;
+  let failure: RpcError | undefined;
   for (const client of clientsOf(workers)) {
     try {
       return await ask(client);
     } catch (error) {
-      failure = error;
-      if (!(error instanceof RpcError) || error.kind !== 'not-found') throw error;
+      if (!(error instanceof RpcError) || !ASKED_ON.has(error.kind)) throw error;
+      if (failure === undefined || error.kind !== 'not-found') failure = error;
     }
   }
-  throw failure;
+  throw failure ?? new RpcError('unavailable', 'no transfers process answers');
 }
 
 /** What several streams yield, as it comes; ends when all have ended. */

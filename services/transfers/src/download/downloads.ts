@@ -175,9 +175,9 @@ export class Downloads {
 
   /** @throws TransfersError `no-such-download`, `download-is-finished` */
   async pause(id: string): Promise<Download> {
-    const download = this.#unfinished(id);
-    await download.pause();
-    return download;
+    await this.#unfinished(id).pause();
+    // Another worker may have it by now, as the note of the pause found out.
+    return this.get(id);
   }
 
   /** Goes on, and asks again whom it had given up. @throws as `pause` */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -60,7 +60,7 @@ describe('filbert up --processes: starting and stopping', function () {
     const { code, sentences, stdout } = await up(['--listen', '127.0.0.1:0', '--data', join(file, 'data')]);
     assert.equal(code, 1);
     assert.equal(sentences.length, 1);
-    assert.match(sentences[0] ?? '', /^filbert: bootstrap could not start: cannot use .*file\/data/);
+    assert.match(sentences[0] ?? '', /^filbert: nats could not start: cannot use .*file\/data.* check --data/);
     assert.doesNotMatch(stdout, /serves/);
   });
 
@@ -75,10 +75,47 @@ describe('filbert up --processes: starting and stopping', function () {
     assert.equal(response.status, 503);
     const { waitingFor } = (await response.json()) as { waitingFor: string[] };
     assert.deepEqual(waitingFor, ['nats', 'bootstrap', 'router-0', 'search-index', 'transfers-0', 'edge-0', 'running']);
-    servers.push(await startNatsServer({ port }));
+    servers.push(await startNatsServer({ port, jetStream: true }));
     await waitFor('the node to be ready', () => node.isReady(), 20_000);
     assert.deepEqual(node.childrenLike('nats-server'), []);
     assert.deepEqual(await node.stop(), { code: 0, signal: null, leftBehind: [] });
+  });
+
+  it('waits for JetStream where the NATS server has none, says so, and is not ready meanwhile', async () => {
+    const server = await startNatsServer();
+    servers.push(server);
+    const node = await NodeProcess.spawn({ processes: true, nats: server.url, env });
+    const sentence = /waiting for JetStream, which keeps the downloads: start nats-server with -js/;
+    await waitFor('the sentence', () => node.stderr.some((line) => sentence.test(line)), 20_000);
+    const response = await fetch(`http://${node.admin.host}:${node.admin.port}/readyz`);
+    assert.equal(response.status, 503);
+    const { waitingFor } = (await response.json()) as { waitingFor: string[] };
+    assert.ok(waitingFor.includes('transfers-0'));
+    assert.deepEqual(await node.stop(), { code: 0, signal: null, leftBehind: [] });
+  });
+
+  it('does without JetStream where each worker keeps its downloads in SQLite', async () => {
+    const server = await startNatsServer();
+    servers.push(server);
+    const node = await NodeProcess.start({ processes: true, nats: server.url, env, args: ['--job-store', 'sqlite'] });
+    assert.ok(existsSync(join(node.dataDir, 'transfers.sqlite')));
+    assert.deepEqual(await node.stop(), { code: 0, signal: null, leftBehind: [] });
+  });
+
+  it('refuses to keep downloads in JetStream in one process', async () => {
+    const args = [
+      '--seeds',
+      'none',
+      '--data',
+      join(folder, 'single'),
+      '--admin',
+      '127.0.0.1:0',
+      '--listen',
+      '127.0.0.1:0',
+    ];
+    const { code, stderr } = await runFilbert(['up', ...args, '--job-store', 'jetstream'], { env });
+    assert.equal(code, 1);
+    assert.match(stderr, /^filbert: FILBERT_JOB_STORE=jetstream needs NATS: run with --processes/m);
   });
 
   it('stops while it waits for a NATS server', async () => {

@@ -1,67 +1,17 @@
 import assert from 'node:assert/strict';
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import type { Socket } from 'node:net';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { base32Encode } from '@filbert/gnutella';
 import type { Range } from '../../services/transfers/src/download/range-set.ts';
-import { openSqliteJobStore } from '../../services/transfers/src/jobs/sqlite-job-store.ts';
 import { killChild, runFilbert } from '../support/node-process.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { startRawServer, type RawServer, type SeenRequest } from '../transfers/raw-http.ts';
+import type { SeenRequest } from '../transfers/raw-http.ts';
 import { cleanUp } from '../transfers/worker.ts';
+import { DownloadRecords } from './support/download-records.ts';
 import { SharingNode } from './support/sharing-node.ts';
+import { magnetOf, slowSource } from './support/slow-source.ts';
 
 const MIB = 1024 * 1024;
-const PIECE_BYTES = 64 * 1024;
-
-/** How a source gives what it is asked for. */
-interface Giving {
-  readonly bytesPerSecond: number;
-  /** Ends the connection after so many bytes of the answer to this request; undefined: never. */
-  readonly cutAfter?: (request: number) => number | undefined;
-  /** Answers wait for it. */
-  readonly gate?: () => Promise<void>;
-}
-
-/** A source that gives what it is asked for bit by bit; the server remembers what it was asked for. */
-async function slowSource(content: Buffer, giving: Giving): Promise<RawServer> {
-  let requests = 0;
-  return startRawServer((request, socket) => {
-    void give(content, request, socket, giving, requests++).catch(() => socket.destroy());
-  });
-}
-
-async function give(
-  content: Buffer,
-  { first, last }: SeenRequest,
-  socket: Socket,
-  { bytesPerSecond, cutAfter, gate }: Giving,
-  request: number,
-): Promise<void> {
-  await gate?.();
-  const end = Math.min(last + 1, content.length);
-  const length = end - first;
-  const cut = Math.min(length, cutAfter?.(request) ?? length);
-  socket.write(
-    `HTTP/1.1 206 Partial Content\r\nContent-Range: bytes ${first}-${end - 1}/${content.length}\r\n` +
-      `Content-Length: ${length}\r\n\r\n`,
-  );
-  for (let at = 0; at < cut && !socket.destroyed; at += PIECE_BYTES) {
-    const piece = content.subarray(first + at, first + Math.min(at + PIECE_BYTES, cut));
-    socket.write(piece);
-    await sleep((piece.length / bytesPerSecond) * 1_000);
-  }
-  if (cut < length) socket.end();
-}
-
-function magnetOf(content: Buffer, port: number): string {
-  const urn = `urn:sha1:${base32Encode(createHash('sha1').update(content).digest())}`;
-  const source = encodeURIComponent(`http://127.0.0.1:${port}/uri-res/N2R?${urn}`);
-  return `magnet:?xt=${urn}&xl=${content.length}&dn=resumed.bin&xs=${source}`;
-}
-
 /** What of the file was asked for, as ranges in order that do not touch. @throws AssertionError where a byte was twice */
 function askedFor(requests: readonly SeenRequest[]): Range[] {
   const ranges = requests.map(({ first, last }) => ({ start: first, end: last + 1 })).sort((a, b) => a.start - b.start);
@@ -94,7 +44,7 @@ describe('e2e: downloads that are cut', function () {
     const content = randomBytes(6 * MIB);
     const cutBytes = 1_500_000;
     const source = await slowSource(content, {
-      bytesPerSecond: 20 * MIB,
+      bytesPerSecond: () => 20 * MIB,
       cutAfter: (request) => (request === 0 ? cutBytes : undefined),
     });
     const seeker = await SharingNode.start();
@@ -116,10 +66,10 @@ describe('e2e: downloads that are cut', function () {
   it('processes: a transfers process that is killed is started again, and fetches nothing that was noted again', async () => {
     const content = randomBytes(24 * MIB);
     let gate = Promise.resolve();
-    const source = await slowSource(content, { bytesPerSecond: 4 * MIB, gate: () => gate });
+    const source = await slowSource(content, { bytesPerSecond: () => 4 * MIB, gate: () => gate });
     const seeker = await SharingNode.start({ processes: true });
-    const store = openSqliteJobStore(join(seeker.node.dataDir, 'transfers.sqlite'), 'transfers-0');
-    const noted = async (): Promise<readonly Range[]> => (await store.list())[0]?.ranges ?? [];
+    const records = await DownloadRecords.open(seeker.node);
+    const noted = async (): Promise<readonly Range[]> => (await records.jobs())[0]?.job.ranges ?? [];
     const bytesOf = (ranges: readonly Range[]): number => ranges.reduce((sum, { start, end }) => sum + end - start, 0);
     try {
       const command = runFilbert(['download', magnetOf(content, source.port), '--data', seeker.node.dataDir], {
@@ -146,7 +96,7 @@ describe('e2e: downloads that are cut', function () {
       const again = await seeker.metric('filbert_transfers_downloaded_bytes_total');
       assert.equal(again, content.length - keptBytes, 'bytes that the second process received');
     } finally {
-      await store.close();
+      await records.close();
       await seeker.stop();
     }
   });

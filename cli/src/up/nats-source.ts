@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { connectNats, type Logger } from '@filbert/kit';
+import { connectNats, makeFolder, type Logger } from '@filbert/kit';
 import { CommandError, ExitCode } from '../exit-codes.ts';
 import { KeptProcess } from './kept-process.ts';
 import type { OrphanGuard } from './orphan-guard.ts';
@@ -101,6 +101,7 @@ export class OwnNats implements NatsSource {
   }
 
   async start(signal: AbortSignal): Promise<void> {
+    makeStore(this.#options.store);
     for (let attempt = 1; ; attempt++) {
       this.#port = await freePort(HOST);
       if (await this.#startOnce(signal)) return;
@@ -183,3 +184,14 @@ export class OwnNats implements NatsSource {
 
 /** Longest line of the server's log that is kept, characters. */
 const MAX_LINE_CHARS = 500;
+
+/** @throws Error with a sentence where the folder cannot be used: nats-server itself would not name --data */
+function makeStore(folder: string): void {
+  try {
+    makeFolder(folder);
+    accessSync(folder, constants.W_OK);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(`cannot use ${folder}: ${reason}; check --data and the rights on that folder`, { cause });
+  }
+}

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { freePort } from '../support/nats-server.ts';
 import type { RawPeer } from '../support/raw-peer.ts';
 import { RAW_DESCRIPTOR, randomGuid } from '../support/raw-wire.ts';
+import { waitFor } from '../support/wait-for.ts';
 import { base32 } from './support/base32.ts';
 import { ComposeProject } from './support/compose-project.ts';
 import { buildImage } from './support/container-node.ts';
@@ -23,6 +24,7 @@ const WORKERS = [1, 2, 3];
 /** A line of `filbert search --json`. */
 const foundSchema = z.object({ name: z.string(), sha1: z.string(), address: z.string(), port: z.number() });
 /** A line of `filbert download --json`. */
+const listedSchema = z.object({ name: z.string(), state: z.string(), path: z.string() });
 const downloadSchema = z.object({ state: z.string(), path: z.string() });
 
 describe('containers: docker compose up', () => {
@@ -104,13 +106,14 @@ describe('containers: docker compose up', () => {
       'bootstrap',
       'connections',
       'nats',
+      'nats-store',
       'router',
       'search-index',
       'transfers',
     ]);
     for (const { Service, State, Health } of all) {
-      assert.equal(State, 'running', Service);
-      assert.equal(Health, Service === 'nats' ? '' : 'healthy', Service);
+      assert.equal(State, Service === 'nats-store' ? 'exited' : 'running', Service);
+      assert.equal(Health, Service.startsWith('nats') ? '' : 'healthy', Service);
     }
   });
 
@@ -169,6 +172,43 @@ describe('containers: docker compose up', () => {
         await offer.stop();
       }
     }
+  });
+
+  it('finishes a download whose worker is scaled away in a worker that remains', async () => {
+    const offer = await startFileSource('quince jelly.bin', 3 * OFFERED_BYTES, { bytesPerSecond: OFFERED_BYTES / 4 });
+    try {
+      const from = `${await project.gateway()}:${offer.port}`;
+      const link = new URLSearchParams({
+        xt: offer.urn,
+        dn: offer.name,
+        xs: `http://${from}/uri-res/N2R?${offer.urn}`,
+      });
+      // The worker with the highest number goes first.
+      const last = Math.max(...WORKERS);
+      const started = project.filbert('transfers', last, 'download', `magnet:?${String(link)}`, '--json');
+      // It ends with its worker, unfinished.
+      const interrupted = started.then(
+        () => false,
+        () => true,
+      );
+      await waitFor('bytes on their way', () => offer.served > 0, SEARCH_TIMEOUT_MS);
+      await project.up('--scale', 'transfers=1', '--no-recreate');
+      await interrupted;
+      const path = await waitFor(
+        'the file',
+        async () => {
+          const lines = await project.filbert('transfers', 1, 'downloads', '--json');
+          const all = lines.split('\n').filter((line) => line !== '');
+          const found = all.map((line) => listedSchema.parse(JSON.parse(line))).find(({ name }) => name === offer.name);
+          return found?.state === 'completed' && found.path;
+        },
+        SEARCH_TIMEOUT_MS,
+      );
+      assert.equal((await project.exec('transfers', 1, 'sha1sum', path)).split(' ')[0], offer.sha1Hex);
+    } finally {
+      await offer.stop();
+    }
+    await project.up('--scale', `transfers=${WORKERS.length}`, '--no-recreate');
   });
 
   it('no container runs as root or may write its root file system, and none but connections publishes a port', async () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { parse } from 'yaml';
+import { JOBS_BUCKET_BYTES, LEASES_BUCKET_BYTES } from '../../services/transfers/src/jobs/kv-job-store.ts';
 import { compose, ROOT } from './support/manifests.ts';
 import { environmentProblems, SERVICES } from './support/services.ts';
 import { serviceEnvironment, SERVICE_NAMES } from '../../scripts/containers/service-environment.ts';
@@ -18,7 +19,7 @@ describe('compose: docker-compose.yml', () => {
   const { services, volumes } = compose();
 
   it('runs NATS and every service that there is, and the image knows all of them', () => {
-    assert.deepEqual(Object.keys(services).sort(), [...SERVICES, 'nats'].sort());
+    assert.deepEqual(Object.keys(services).sort(), [...SERVICES, 'nats', 'nats-store'].sort());
     assert.deepEqual([...SERVICE_NAMES].sort(), [...SERVICES].sort());
     const withMain = globSync('services/*/src/main.ts', { cwd: ROOT }).map((path) => path.split('/')[1]);
     assert.deepEqual(withMain.sort(), [...SERVICES].sort());
@@ -51,10 +52,20 @@ describe('compose: docker-compose.yml', () => {
       assert.equal(service.read_only, true, name);
       assert.deepEqual(service.cap_drop, ['ALL']);
       assert.deepEqual(service.security_opt, ['no-new-privileges:true']);
-      assert.equal(service.restart, 'unless-stopped');
+      assert.equal(service.restart, name === 'nats-store' ? 'no' : 'unless-stopped');
       // The drain of a service takes up to 50 s.
       if (name !== 'nats') assert.equal(service.stop_grace_period, '60s');
     }
+  });
+
+  it('keeps what JetStream keeps in a volume whose owner the server is', () => {
+    const conf = readFileSync(`${ROOT}k8s/base/nats.conf`, 'utf8');
+    assert.match(conf, /store_dir: \/data\n/);
+    const [server, store] = [services['nats'], services['nats-store']];
+    assert.ok(server?.volumes.includes('nats-data:/data') && store?.volumes.includes('nats-data:/data'));
+    assert.equal(store?.image, services['router']?.image, 'the image whose /data has the owner');
+    const megabytes = Number(/max_file_store: (\d+)MB/.exec(conf)?.[1]);
+    assert.ok(megabytes * 1_000_000 > JOBS_BUCKET_BYTES + LEASES_BUCKET_BYTES, 'room for the buckets');
   });
 
   it('mounts declared volumes only, and what is shared never to be written', () => {

@@ -32,6 +32,18 @@ export const TRANSFERS: Row = {
       queries: [{ expr: 'sum by (state) (filbert_transfers_downloads)', legend: '{{state}}' }],
     },
     {
+      title: 'Downloads between workers',
+      description:
+        'Taken over from workers that were gone, taken away from this one, and notes that could not be written.',
+      unit: 'short',
+      queries: [
+        { expr: 'sum(increase(filbert_transfers_download_takeovers_total[5m]))', legend: 'taken over' },
+        { expr: 'sum(increase(filbert_transfers_downloads_taken_away_total[5m]))', legend: 'taken away' },
+        { expr: 'sum(increase(filbert_transfers_download_notes_refused_total[5m]))', legend: 'notes refused' },
+        { expr: 'sum(increase(filbert_transfers_download_records_unreadable_total[5m]))', legend: 'unreadable' },
+      ],
+    },
+    {
       title: 'Requests',
       description: 'HTTP requests by what was answered.',
       unit: 'ops',

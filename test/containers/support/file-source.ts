@@ -1,7 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { base32 } from './base32.ts';
 
 /** A file that a raw peer has, on a port of all interfaces of this machine: containers fetch it over their bridge. */
@@ -19,7 +20,11 @@ export interface FileSource {
 }
 
 /** Serves random bytes under `/uri-res/N2R?urn:sha1:…` and by index, with ranges (protocol page 08). */
-export async function startFileSource(name: string, sizeBytes: number): Promise<FileSource> {
+export async function startFileSource(
+  name: string,
+  sizeBytes: number,
+  { bytesPerSecond = Number.POSITIVE_INFINITY } = {},
+): Promise<FileSource> {
   const content = randomBytes(sizeBytes);
   const sha1 = createHash('sha1').update(content).digest();
   const server = createServer((request, response) => {
@@ -31,8 +36,8 @@ export async function startFileSource(name: string, sizeBytes: number): Promise<
       'Content-Length': last - first + 1,
       ...(range !== null && { 'Content-Range': `bytes ${first}-${last}/${sizeBytes}` }),
     });
-    response.end(content.subarray(first, last + 1));
     source.served++;
+    void give(content.subarray(first, last + 1), response, bytesPerSecond);
   });
   server.listen(0);
   await once(server, 'listening');
@@ -50,4 +55,14 @@ export async function startFileSource(name: string, sizeBytes: number): Promise<
     },
   };
   return source;
+}
+
+/** Sends a body at so many bytes a second, in tenths of a second. */
+async function give(body: Uint8Array, response: ServerResponse, bytesPerSecond: number): Promise<void> {
+  const piece = Math.max(1, Math.min(body.length, Math.ceil(bytesPerSecond / 10)));
+  for (let at = 0; at < body.length && !response.destroyed; at += piece) {
+    response.write(body.subarray(at, at + piece));
+    if (at + piece < body.length) await sleep(100);
+  }
+  response.end();
 }

@@ -239,6 +239,7 @@ export class Transfers {
     this.#intake.close();
     this.#pushUploads.stop();
     this.uploads.drain();
+    this.downloads.drain();
     const deadline = performance.now() + DRAIN_UPLOADS_MS;
     while (this.uploads.uploads.size > 0 && performance.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));

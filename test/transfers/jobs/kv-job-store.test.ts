@@ -212,6 +212,29 @@ describe('transfers: downloads of a worker that is gone', () => {
     assert.ok(again.taken.every(({ partIsShared }) => !partIsShared));
   });
 
+  it('go to a second process of the same name, and the first starts no more', async () => {
+    const [job] = jobsOf(1);
+    assert.ok(job);
+    const first = await Follower.start('twin');
+    await first.store.create(job);
+    const second = await Follower.start('twin');
+    assert.deepEqual(second.ids, [job.id]);
+    await waitFor('the first to notice', () => first.lost.length > 0);
+    await assert.rejects(first.store.create({ ...job, id: 'new', sha1: sha1Of(200) }), {
+      code: 'jobs-unavailable',
+      message: 'another process runs under the name twin',
+    });
+    await second.store.put({ ...job, reason: 'second' });
+    await second.store.close();
+    // The name is free again.
+    await waitFor('the first to start one', () =>
+      first.store.create({ ...job, id: 'new', sha1: sha1Of(200) }).then(
+        () => true,
+        () => false,
+      ),
+    );
+  });
+
   it('are listed by another when they are finished', async () => {
     const [job] = jobsOf(1);
     assert.ok(job);

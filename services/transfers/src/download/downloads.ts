@@ -64,6 +64,7 @@ export class Downloads {
   readonly #takenAway = new Set<string>();
   #sessions = 0;
   #ticker: NodeJS.Timeout | undefined;
+  #isDraining = false;
 
   constructor(options: DownloadsOptions) {
     this.#options = options;
@@ -90,13 +91,18 @@ export class Downloads {
     const { store } = this.#options;
     for (const job of await store.list()) this.#takeUp(job);
     store.follow({
-      room: () => MAX_DOWNLOADS - this.#downloads.size,
+      room: () => (this.#isDraining ? 0 : MAX_DOWNLOADS - this.#downloads.size),
       taken: (job) => this.#takeUp(job),
       lost: (id) => this.#lose(id),
     });
     this.#ticker = setInterval(() => {
       for (const download of this.#downloads.values()) download.tick();
     }, RATE_INTERVAL_MS);
+  }
+
+  /** Takes over no more of what others leave. */
+  drain(): void {
+    this.#isDraining = true;
   }
 
   /** Halts every download; the next start goes on with them. */

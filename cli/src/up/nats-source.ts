@@ -16,6 +16,10 @@ const PROBE_INTERVAL_MS = 20;
 const MAX_PORT_ATTEMPTS = 3;
 /** Longest time that nats-server may take to stop before it is killed, ms. */
 const STOP_TIMEOUT_MS = 3_000;
+/** Longest time that one that was left behind may take to let go of the store, ms. */
+const STORE_WAIT_MS = 15_000;
+/** Keeps a second server from the store of the first: two would spoil it. Of util-linux; without it nothing does. */
+const LOCK = 'flock';
 
 /** The NATS server of a node. */
 export interface NatsSource {
@@ -49,8 +53,17 @@ export function givenNats(servers: readonly string[], say: (sentence: string) =>
  * @throws CommandError `unavailable` with a sentence where it is not on the PATH
  */
 export function findNatsServer(path: string): string {
+  const found = findOnPath(BINARY, path);
+  if (found !== undefined) return found;
+  throw new CommandError(
+    ExitCode.unavailable,
+    'nats-server is not on the PATH: install it (Debian: apt-get install nats-server), name a server with --nats, or run without --processes',
+  );
+}
+
+function findOnPath(program: string, path: string): string | undefined {
   for (const folder of path.split(delimiter)) {
-    const file = join(folder, BINARY);
+    const file = join(folder, program);
     try {
       accessSync(file, constants.X_OK);
       if (folder !== '' && statSync(file).isFile()) return file;
@@ -58,10 +71,7 @@ export function findNatsServer(path: string): string {
       // Not here.
     }
   }
-  throw new CommandError(
-    ExitCode.unavailable,
-    'nats-server is not on the PATH: install it (Debian: apt-get install nats-server), name a server with --nats, or run without --processes',
-  );
+  return undefined;
 }
 
 export interface OwnNatsOptions {
@@ -107,7 +117,7 @@ export class OwnNats implements NatsSource {
       if (await this.#startOnce(signal)) return;
       signal.throwIfAborted();
       if (attempt >= MAX_PORT_ATTEMPTS)
-        throw new Error(`${BINARY} ended at once: ${this.#lastLine || 'without a word'}`);
+        throw new Error(`${BINARY} ended at once: ${this.#lastLine || `another one may have ${this.#options.store}`}`);
     }
   }
 
@@ -125,12 +135,13 @@ export class OwnNats implements NatsSource {
   #startOnce(signal: AbortSignal): Promise<boolean> {
     return new Promise((resolve) => {
       const { binary, guard, logger, store, onUp } = this.#options;
+      const [command, ...lock] = underLock(binary, store);
       const kept = new KeptProcess({
         name: BINARY,
         guard,
         logger,
         launch: () =>
-          spawn(binary, ['-a', HOST, '-p', String(this.#port), '-js', '-sd', store], {
+          spawn(command, [...lock, '-a', HOST, '-p', String(this.#port), '-js', '-sd', store], {
             stdio: ['ignore', 'ignore', 'pipe'],
             detached: true,
           }),
@@ -184,6 +195,16 @@ export class OwnNats implements NatsSource {
 
 /** Longest line of the server's log that is kept, characters. */
 const MAX_LINE_CHARS = 500;
+
+/**
+ * The command that runs a server on this store, once no other one does. The lock is the server's own: it lasts as long as
+ * that process, also where its node was killed.
+ */
+function underLock(binary: string, store: string): [command: string, ...args: string[]] {
+  const flock = findOnPath(LOCK, process.env['PATH'] ?? '');
+  if (flock === undefined) return [binary];
+  return [flock, '--wait', String(STORE_WAIT_MS / 1_000), '--no-fork', join(store, 'lock'), binary];
+}
 
 /** @throws Error with a sentence where the folder cannot be used: nats-server itself would not name --data */
 function makeStore(folder: string): void {

@@ -80,9 +80,12 @@ function describeUnderLoad(
     afterEach(() => load.stop());
 
     after(async () => {
-      load.close();
-      await node.stop();
-      await nats?.stop();
+      try {
+        load.close();
+        await node.stop();
+      } finally {
+        await nats?.stop();
+      }
     });
 
     /** The queries sent from the grace after that time on, once the last of them had its time to arrive. */
@@ -156,7 +159,9 @@ describeUnderLoad('with a nats-server of its own', undefined, ({ node, load, cou
   });
 });
 
-describeUnderLoad('with a given nats-server', startNatsServer, ({ nats, countedFrom, check }) => {
+const givenNats = (): Promise<NatsServer> => startNatsServer({ jetStream: true });
+
+describeUnderLoad('with a given nats-server', givenNats, ({ nats, countedFrom, check }) => {
   it('killed and away for longer than edges may be silent: queries flow 2 s after it is back', async function () {
     this.timeout(40_000);
     await nats().kill();

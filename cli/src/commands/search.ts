@@ -5,11 +5,11 @@ import {
   duration as durationText,
   formatHostPort,
   integer,
-  type createRpcClient,
   type FlagValues,
 } from '@filbert/kit';
 import type { z } from 'zod';
 import { CommandError, ExitCode } from '../exit-codes.ts';
+import type { RpcClient } from '../up/service-child.ts';
 import { CALL_TIMEOUT_MS, withNode } from './control-client.ts';
 import { interruptible, untilAborted } from './interruption.ts';
 import { ProgressLine } from './progress-line.ts';
@@ -25,8 +25,6 @@ const DEFAULT_TIMEOUT = '30s';
 const MAX_ENOUGH = 10_000;
 const DEFAULT_ENOUGH = '100';
 const PROGRESS_INTERVAL_MS = 500;
-
-type RpcClient = ReturnType<typeof createRpcClient>;
 
 const END_REASONS: Readonly<Record<searchV1.SearchEnd, string>> = {
   [searchV1.SearchEnd.SEARCH_END_UNSPECIFIED]: 'the node ended it',

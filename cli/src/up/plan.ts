@@ -7,7 +7,7 @@ import type { NodeConfig } from '../node-config.ts';
 export function listensPrivately(config: NodeConfig): boolean {
   const { host } = config.connections.listen;
   if (host === 'localhost') return true;
-  if (host === '0.0.0.0' || host === '::') return false;
+  if (isWildcard(host)) return false;
   const kind = classifyHost(host);
   return kind === 'private' || kind === 'loopback';
 }
@@ -51,8 +51,12 @@ export function settingsProblems(config: NodeConfig): string[] {
 
 /** Whether two servers of one machine cannot have these addresses at one time. */
 function collide(one: HostPort, other: HostPort): boolean {
-  const isWildcard = ({ host }: HostPort): boolean => host === '0.0.0.0' || host === '::';
-  return one.port !== 0 && one.port === other.port && (one.host === other.host || isWildcard(one) || isWildcard(other));
+  if (one.port === 0 || one.port !== other.port) return false;
+  return one.host === other.host || isWildcard(one.host) || isWildcard(other.host);
+}
+
+function isWildcard(host: string): boolean {
+  return host === '0.0.0.0' || host === '::';
 }
 
 /** What `up` says before it starts: whom the node will contact, and what is asked for but not built yet. */

@@ -1,6 +1,7 @@
 export * from './admin/index.ts';
 export * from './clock/index.ts';
 export * from './config/index.ts';
+export * from './counts/index.ts';
 export * from './files/index.ts';
 export * from './lifecycle/index.ts';
 export * from './log/index.ts';

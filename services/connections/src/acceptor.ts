@@ -1,6 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { limitKey, sniff } from '@filbert/gnutella';
-import type { HostPort } from '@filbert/kit';
+import { bump, type HostPort } from '@filbert/kit';
 import { endGently, HANDSHAKE_TIMEOUT_MS } from './handshake-runner.ts';
 
 /** Bytes read before it must be clear what a connection speaks. */
@@ -94,13 +94,11 @@ export class Acceptor {
     const since = performance.now();
     let held: Buffer = Buffer.alloc(0);
     this.#waiting.add(socket);
-    this.#waitingOf.set(key, ofAddress + 1);
+    bump(this.#waitingOf, key, 1);
     const done = (): void => {
       clearTimeout(timer);
       this.#waiting.delete(socket);
-      const left = (this.#waitingOf.get(key) ?? 1) - 1;
-      if (left > 0) this.#waitingOf.set(key, left);
-      else this.#waitingOf.delete(key);
+      bump(this.#waitingOf, key, -1);
       socket.off('data', onData);
       socket.off('close', done);
     };

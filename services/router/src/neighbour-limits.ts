@@ -1,5 +1,6 @@
 import { LinkCapability, LinkKind, MAX_LINKS_PER_ADDRESS, MAX_LINKS_PER_NETWORK } from '@filbert/contracts';
 import { networkOf } from '@filbert/gnutella';
+import { bump } from '@filbert/kit';
 import type { Link } from './link-table.ts';
 
 /**
@@ -108,10 +109,4 @@ export class NeighbourLimits {
 /** A GUID told later, in a request for a push proxy, proves nothing: it must not end the link of who has it. */
 function isProven(link: Link): boolean {
   return (link.capabilities & LinkCapability.handshakeGuid) !== 0;
-}
-
-function bump(counts: Map<string, number>, key: string, by: 1 | -1): void {
-  const count = (counts.get(key) ?? 0) + by;
-  if (count > 0) counts.set(key, count);
-  else counts.delete(key);
 }

@@ -90,10 +90,9 @@ export function searchIndexControl(index: SearchIndex, timers: Timers): RpcServi
     },
     removeShare({ path }) {
       const { shares, catalogue, scanner } = parts();
-      const share = shares.all().find((one) => one.path === path || one.realPath === path);
-      const problem = shares.remove(path);
-      if (problem !== undefined || share === undefined) return { removed: false, reason: problem ?? '' };
-      catalogue.removeShare(share.path);
+      const verdict = shares.remove(path);
+      if ('problem' in verdict) return { removed: false, reason: verdict.problem };
+      catalogue.removeShare(verdict.removed);
       void scanner.rescan();
       return { removed: true, reason: '' };
     },

@@ -1,4 +1,5 @@
 import { networkOf } from '@filbert/gnutella';
+import { bump } from '@filbert/kit';
 import type { LinkRole, PeerLink } from './peer-link.ts';
 
 /** All links of the edge, and the counts and keys that admission asks for. */
@@ -99,10 +100,4 @@ export class LinkRegistry {
     bump(this.#byIp, link.remoteIp, by);
     bump(this.#byNetwork, networkOf(link.remoteIp), by);
   }
-}
-
-function bump(counts: Map<string, number>, key: string, by: 1 | -1): void {
-  const count = (counts.get(key) ?? 0) + by;
-  if (count > 0) counts.set(key, count);
-  else counts.delete(key);
 }

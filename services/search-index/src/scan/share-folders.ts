@@ -113,15 +113,17 @@ export class ShareFolders {
   /**
    * Takes a folder away that was added; the next look withdraws its files.
    * @param path as `all` tells it, or its real path
-   * @returns a sentence that says why it cannot be, or undefined
+   * @returns the path under which it was added, or a sentence that says why it stays
    */
-  remove(path: string): string | undefined {
+  remove(path: string): { readonly removed: string } | { readonly problem: string } {
     const at = this.#shares.findIndex((share) => share.path === path || share.realPath === path);
     const share = this.#shares[at];
-    if (share === undefined) return `"${path}" is not shared; "filbert share list" shows what is`;
-    if (share.configured) return `"${path}" is shared by the node's settings (--share): start it without that`;
+    if (share === undefined) return { problem: `"${path}" is not shared; "filbert share list" shows what is` };
+    if (share.configured) {
+      return { problem: `"${path}" is shared by the node's settings (--share): start it without that` };
+    }
     this.#shares.splice(at, 1);
-    return undefined;
+    return { removed: share.path };
   }
 
   #add(path: string, configured: boolean): void {

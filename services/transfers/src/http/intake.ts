@@ -1,7 +1,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { canonicalHost, limitKey, sniff, type PeerAddress } from '@filbert/gnutella';
 import { MAX_PROXY_BLOCK_BYTES, parseProxyHeader } from '@filbert/contracts';
-import { formatHostPort, type HostPort } from '@filbert/kit';
+import { bump, formatHostPort, type HostPort } from '@filbert/kit';
 import type { TransfersCounters } from '../counters.ts';
 import { MAX_GIV_BYTES, parseGivLine, type GivLine } from '../giv/giv-line.ts';
 import { Connection } from '../network/connection.ts';
@@ -103,12 +103,10 @@ export class Intake {
       return false;
     }
     this.#open.add(socket);
-    this.#perAddress.set(key, ofAddress + 1);
+    bump(this.#perAddress, key, 1);
     socket.once('close', () => {
       this.#open.delete(socket);
-      const left = (this.#perAddress.get(key) ?? 1) - 1;
-      if (left > 0) this.#perAddress.set(key, left);
-      else this.#perAddress.delete(key);
+      bump(this.#perAddress, key, -1);
     });
     return true;
   }

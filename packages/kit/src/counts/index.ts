@@ -1,0 +1,1 @@
+export { bump } from './bump.ts';

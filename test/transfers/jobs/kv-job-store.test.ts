@@ -96,6 +96,7 @@ const opened: JobStore[] = [];
 async function deadWorker(name: string, jobs: readonly StoredJob[], downloads = folder): Promise<KvJobStore> {
   const store = storeOf(name, { downloads, renewMs: 60_000 });
   await store.open();
+  opened.push(store);
   for (const job of jobs) await store.create(job);
   return store;
 }
@@ -129,7 +130,7 @@ describe('transfers: downloads of a worker that is gone', () => {
 
   it('go to exactly one of the others each, and to all of them in turn', async () => {
     const jobs = jobsOf(3 * MAX_TAKEOVERS_PER_LOOK);
-    const dead = await deadWorker('dead', jobs);
+    await deadWorker('dead', jobs);
     const others = await Promise.all(['one', 'two', 'three'].map((name) => Follower.start(name)));
     const all = (): string[] => others.flatMap(({ ids }) => ids);
     await waitFor('the takeover', () => all().length >= jobs.length);
@@ -142,7 +143,6 @@ describe('transfers: downloads of a worker that is gone', () => {
       assert.ok(job.partIsShared, 'the dead worker may still have the part file open');
       assert.deepEqual(job.ranges, JOB.ranges);
     }
-    await dead.close();
   });
 
   it('are refused to it when it comes back, and left alone', async () => {
@@ -178,7 +178,7 @@ describe('transfers: downloads of a worker that is gone', () => {
 
   it('stay where the bytes are: with another downloads folder nobody takes them', async () => {
     const elsewhere = temporaryFolder();
-    const dead = await deadWorker('dead', jobsOf(2), elsewhere);
+    await deadWorker('dead', jobsOf(2), elsewhere);
     const near = await Follower.start('near', { downloads: elsewhere });
     near.capacity = 1;
     const far = await Follower.start('far');
@@ -188,7 +188,6 @@ describe('transfers: downloads of a worker that is gone', () => {
     const again = await Follower.start('dead', { downloads: elsewhere });
     assert.equal(again.ids.length, 1, 'it takes up itself what is left');
     assert.deepEqual(far.ids, []);
-    await dead.close();
   });
 
   it('are taken over without a copy where it has put them away, and soon', async () => {
@@ -250,7 +249,7 @@ describe('transfers: downloads of a worker that is gone', () => {
   it('are cleared up where it ended between finishing one and removing the unfinished', async () => {
     const [job] = jobsOf(1);
     assert.ok(job);
-    const dead = await deadWorker('dead', [job]);
+    await deadWorker('dead', [job]);
     const done: StoredJob = { ...job, state: 'completed' };
     await records(async (bucket) => {
       const [unfinished] = await bucket.list();
@@ -267,7 +266,6 @@ describe('transfers: downloads of a worker that is gone', () => {
       kept.map(({ key }) => key),
       [`finished.${job.id}`],
     );
-    await dead.close();
   });
 });
 
@@ -370,6 +368,17 @@ describe('transfers: downloads while NATS is away', () => {
     const again = await Follower.start('one', { url: own.url });
     assert.deepEqual(again.ids.filter((id) => id !== 'job-0').sort(), ['job-1', 'job-2']);
     assert.equal(again.taken.find(({ id }) => id === 'job-0')?.reason, 'after');
+  });
+
+  it('do not keep a worker from ending, and go back to it', async () => {
+    const worker = await Follower.start('one', { url: own.url });
+    for (const job of jobsOf(2)) await worker.store.create(job);
+    await own.kill();
+    // Nothing of it goes on: this run would not end.
+    await worker.store.close();
+    await own.restart();
+    const again = await Follower.start('one', { url: own.url });
+    assert.equal(again.ids.length, 2);
   });
 
   it('are put back on record where the server has lost its disk', async () => {

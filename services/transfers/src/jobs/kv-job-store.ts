@@ -214,6 +214,7 @@ export class KvJobStore implements JobStore {
     }
     this.#opened = undefined;
     await store.close();
+    await lease.stop();
   }
 
   #open(): Opened {

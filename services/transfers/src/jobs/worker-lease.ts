@@ -61,11 +61,16 @@ export class WorkerLease {
     return this.#renewing;
   }
 
-  /** Gives it back. Never rejects: a lease that cannot be given back ends by itself. */
-  async release(): Promise<void> {
+  /** Renews it no more: it ends by itself where it is not given back. Never rejects. */
+  async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#running;
     await this.#renewing;
+  }
+
+  /** Stops, and gives it back. Never rejects: a lease that cannot be given back ends by itself. */
+  async release(): Promise<void> {
+    await this.stop();
     if (this.#revision === undefined || this.#usurped) return;
     await this.#options.bucket.delete(this.#options.worker, this.#revision).catch(() => undefined);
   }

@@ -40,6 +40,8 @@ COPY cli cli
 COPY scripts/containers/*.ts scripts/containers/
 # A volume that is mounted here takes over the owner. The root file system may be read-only: nothing else is written.
 RUN mkdir -p /data /control /share && chown 1000:1000 /data /control /share
+# The command line: `docker compose exec transfers filbert status`.
+RUN ln -s /app/scripts/containers/filbert.ts /usr/local/bin/filbert
 ENV NODE_ENV=production FILBERT_ADMIN=0.0.0.0:9346
 USER 1000:1000
 VOLUME /data

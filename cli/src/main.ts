@@ -12,6 +12,7 @@ import { up } from './commands/up.ts';
 import { uploads } from './commands/uploads.ts';
 import { CommandError, ExitCode } from './exit-codes.ts';
 import { nodeConfig } from './node-config.ts';
+import { watchOutput } from './output.ts';
 
 const program = new Command('filbert')
   .description('A Gnutella 0.6 ultrapeer built out of services.')
@@ -34,7 +35,11 @@ withControlOptions(program.command('peers').description('The links of the node, 
   peers(dashed(flags)),
 );
 withControlOptions(
-  program.command('connect').description('Dial a peer.').argument('<address>', 'IP:PORT of an ultrapeer'),
+  program
+    .command('connect')
+    .description('Dial a peer, and tell whether it became a link.')
+    .argument('<address>', 'IP:PORT of an ultrapeer')
+    .option('--no-wait', 'only begin to dial'),
 ).action((address: string, flags: object) => connect(address, dashed(flags)));
 withControlOptions(program.command('hosts').description('The hosts that the node knows.')).action((flags: object) =>
   hosts(dashed(flags)),
@@ -134,7 +139,7 @@ function withNodeOptions(command: Command): Command {
 function withControlOptions(command: Command): Command {
   return command
     .option('--data <folder>', 'data folder of the node [default: ./data]')
-    .option('--control <address>', 'control address of the node, HOST:PORT')
+    .option('--control <address>', 'control address of the node, HOST:PORT, or of each service, SERVICE=HOST:PORT,…')
     .option('--json', 'print JSON');
 }
 
@@ -146,6 +151,7 @@ function dashed(flags: object): FlagValues {
   );
 }
 
+watchOutput();
 try {
   await program.parseAsync();
 } catch (error) {

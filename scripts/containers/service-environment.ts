@@ -13,8 +13,10 @@ export interface ContainerFacts {
 
 type Defaults = (facts: ContainerFacts) => Readonly<Record<string, string>>;
 
+/** Port of control in every container. */
+export const CONTROL_PORT = 9347;
 /** Where control listens once there is a token: never open without one. */
-const CONTROL = '0.0.0.0:9347';
+const CONTROL = `0.0.0.0:${CONTROL_PORT}`;
 /** Where connections processes hand HTTP and GIV over to a transfers worker. */
 const TRANSFERS_INTERNAL_PORT = 6348;
 const DATA = '/data';

@@ -21,7 +21,7 @@ import {
 import { createRouterService } from '@filbert/router';
 import { createSearchIndexService, searchIndexConfig } from '@filbert/search-index';
 import { createTransfersService, transfersConfig } from '@filbert/transfers';
-import { fanOutControl } from '../../cli/src/up/control-fan-out.ts';
+import { fanOutControl } from '../../cli/src/control/fan-out.ts';
 import { declareMetrics as declareSupervisorMetrics } from '../../cli/src/up/supervisor-metrics.ts';
 import { code, markdownTable } from './markdown.ts';
 

@@ -173,6 +173,46 @@ describe('filbert download', function () {
     assert.equal((await runFilbert(['download', MAGNET, '--control', known])).code, 0);
   });
 
+  it('fetches no file again that it fetched before and that is still there, and copies it for --out', async () => {
+    const asked: transfersV1.StartDownloadRequest[] = [];
+    const there = (state: transfersV1.DownloadState): ControlScript => ({
+      transfers: {
+        ...transfers([completed()]),
+        listDownloads: () => ({ downloads: [completed()] }),
+        startDownload(request) {
+          asked.push(request);
+          return state === DownloadState.DOWNLOAD_STATE_COMPLETED
+            ? { download: completed(), created: false }
+            : { download: download(state), created: true };
+        },
+      },
+      search: { search: () => streamOf([source({}), SEARCH_END]) },
+    });
+    const control = await script(there(DownloadState.DOWNLOAD_STATE_COMPLETED));
+    const out = join(folder, 'copy.txt');
+    const [known, json, copied] = await Promise.all([
+      runFilbert(['download', HASH, '--control', control]),
+      runFilbert(['download', HASH, '--json', '--control', control]),
+      runFilbert(['download', HASH, '--out', out, '--control', control]),
+    ]);
+    assert.deepEqual([known.code, known.stdout], [0, `is there already, 2.0 KiB: ${finished}\n`]);
+    assert.equal(json.code, 0);
+    const printed: unknown = JSON.parse(json.stdout);
+    assert.ok(typeof printed === 'object' && printed !== null && 'state' in printed);
+    assert.equal(printed.state, 'completed');
+    assert.deepEqual([copied.code, readFileSync(out)], [0, CONTENT]);
+    assert.ok(asked.every(({ sources }) => sources.length === 0));
+
+    asked.length = 0;
+    const gone = await script(there(DownloadState.DOWNLOAD_STATE_QUEUED));
+    const anew = await runFilbert(['download', HASH, '--control', gone]);
+    assert.match(anew.stdout, /^done, /);
+    assert.deepEqual(
+      asked.map(({ sources }) => sources.length),
+      [0, 1],
+    );
+  });
+
   it('lets a download that was paused go on', async () => {
     const resumed: string[] = [];
     const control = await script({

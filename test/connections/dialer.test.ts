@@ -4,6 +4,7 @@ import { hostsCandidates } from '@filbert/contracts';
 import { createInProcessBus, type Bus } from '@filbert/kit';
 import { Dialer, MAX_DIALS, type DialerOptions } from '../../services/connections/src/dialer.ts';
 import { EDGE_ID, turns } from '../support/frame-bench.ts';
+import { freePort } from '../support/node-process.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 describe('connections dialer', () => {
@@ -11,7 +12,7 @@ describe('connections dialer', () => {
   let server: Server;
   let port: number;
   let accepted: Socket[];
-  let connected: { address: string; socket: Socket; done: () => void }[];
+  let connected: { address: string; socket: Socket; done: (problem: string | undefined) => void }[];
   let unreachable: string[];
   let asked: number[];
   let candidates: string[];
@@ -77,10 +78,35 @@ describe('connections dialer', () => {
     assert.equal(one.dialling, 1);
     await waitFor('the connection', () => connected.length === 1);
     assert.equal(one.dialling, 1, 'until the handshake is over');
-    connected[0]?.done();
+    connected[0]?.done(undefined);
     assert.equal(one.dialling, 0);
     assert.equal(one.request(address), `${address} is connected already`);
     assert.equal(accepted.length, 1);
+  });
+
+  it('tells who waits how a dial ended', async () => {
+    const one = dialer();
+    free = 10;
+    const signal = new AbortController().signal;
+    const [linked = '', refused = '', slow = ''] = hosts(3);
+    const closed = `127.0.0.1:${await freePort()}`;
+    for (const address of [linked, refused, slow, closed]) assert.equal(one.request(address), undefined);
+    const ends = [linked, refused, closed].map((address) => one.whenEnded(address, signal));
+    const tooLong = new AbortController();
+    const unknown = one.whenEnded(slow, tooLong.signal);
+    await waitFor('the connections', () => connected.length === 3);
+    connected.find(({ address }) => address === linked)?.done(undefined);
+    connected.find(({ address }) => address === refused)?.done('it refused: 503 full');
+    const [first, second, third] = await Promise.all(ends);
+    assert.deepEqual([first, second], [{ problem: undefined }, { problem: 'it refused: 503 full' }]);
+    assert.match(third?.problem ?? '', /^it cannot be reached: connect ECONNREFUSED/);
+    tooLong.abort();
+    assert.equal(await unknown, undefined);
+    assert.equal(await one.whenEnded(closed, signal), undefined, 'a dial that is not under way');
+    const stopped = one.whenEnded(slow, signal);
+    one.stop();
+    connected.find(({ address }) => address === slow)?.done('no handshake: connection closed');
+    assert.deepEqual(await stopped, { problem: 'no handshake: connection closed' });
   });
 
   it('says why it will not dial an address', () => {
@@ -101,7 +127,7 @@ describe('connections dialer', () => {
     await waitFor('the connections', () => connected.length === MAX_DIALS);
     await turns(5);
     assert.equal(connected.length, MAX_DIALS);
-    connected[0]?.done();
+    connected[0]?.done(undefined);
     one.tick();
     await waitFor('the next', () => connected.length === MAX_DIALS + 1);
   });

@@ -20,7 +20,15 @@ const OFFERED_BYTES = 300_000;
 /** The command line's search of one query may take this long in containers on a busy machine. */
 const SEARCH_TIMEOUT_MS = 60_000;
 const WORKERS = [1, 2, 3];
+/** The command line asks the service of its container, and not the whole node. */
+const OF_THIS_SERVICE = ['--control', '127.0.0.1:9347'];
 
+/** What `filbert status --json` prints. */
+const statusSchema = z.object({
+  serventGuid: z.string(),
+  edges: z.array(z.object({ leaves: z.number() })),
+  shards: z.array(z.object({})),
+});
 /** A line of `filbert search --json`. */
 const foundSchema = z.object({ name: z.string(), sha1: z.string(), address: z.string(), port: z.number() });
 /** A line of `filbert download --json`. */
@@ -34,8 +42,8 @@ describe('containers: docker compose up', () => {
   let address = { host: '127.0.0.1', port: 0 };
   let source: FileSource | undefined;
 
-  const leaf = async (words?: string[]): Promise<RawPeer> => {
-    const peer = await joinLeaf(address, words);
+  const leaf = async (words?: string[], urns?: string[]): Promise<RawPeer> => {
+    const peer = await joinLeaf(address, words, urns);
     peers.push(peer);
     return peer;
   };
@@ -60,14 +68,16 @@ describe('containers: docker compose up', () => {
     assert.equal(payload.readUInt16LE(1), address.port);
     assert.deepEqual([...payload.subarray(3, 7)], [127, 0, 0, 1]);
   };
-  /** A worker fetches what the source has, as its magnet link says, byte for byte. */
-  const assertDownloads = async (worker: number, { name, urn: wanted, sha1Hex }: FileSource, from: string) => {
-    const link = new URLSearchParams({ xt: wanted, dn: name, xs: `http://${from}/uri-res/N2R?${wanted}` });
-    const lines = await project.filbert('transfers', worker, 'download', `magnet:?${String(link)}`, '--json');
+  /** Fetches what a target says and compares it with what the source has; a worker is asked itself where one is named. */
+  const assertDownloads = async (target: string, { sha1Hex }: FileSource, worker?: number): Promise<void> => {
+    const command = ['download', target, '--json', ...(worker === undefined ? [] : OF_THIS_SERVICE)];
+    const lines = await project.filbert('transfers', worker ?? 1, ...command);
     const { state, path } = downloadSchema.parse(JSON.parse(lines.split('\n').at(-1) ?? ''));
     assert.equal(state, 'completed');
-    assert.equal((await project.exec('transfers', worker, 'sha1sum', path)).split(' ')[0], sha1Hex);
+    assert.equal((await project.exec('transfers', worker ?? 1, 'sha1sum', path)).split(' ')[0], sha1Hex);
   };
+  const magnet = ({ name, urn: wanted }: FileSource, from: string): string =>
+    `magnet:?${String(new URLSearchParams({ xt: wanted, dn: name, xs: `http://${from}/uri-res/N2R?${wanted}` }))}`;
 
   before(async () => {
     await buildImage();
@@ -129,25 +139,41 @@ describe('containers: docker compose up', () => {
     await assertUploads();
   });
 
-  it('it searches and downloads: the command line in a container finds what a leaf has, and fetches it', async () => {
+  it('its command line, in any container, tells of the whole node', async () => {
+    const peer = await leaf();
+    for (const service of ['bootstrap', 'router', 'connections', 'search-index', 'transfers']) {
+      const status = statusSchema.parse(JSON.parse(await project.filbert(service, 1, 'status', '--json')));
+      assert.match(status.serventGuid, /^[0-9a-f]{32}$/, service);
+      assert.ok((status.edges[0]?.leaves ?? 0) > 0, service);
+      assert.equal(status.shards.length, 1, service);
+    }
+    assert.match(await project.filbert('transfers', 1, 'peers'), /leaf/);
+    const closed = `127.0.0.1:${await freePort()}`;
+    await assert.rejects(project.filbert('transfers', 1, 'connect', closed), /is not linked: it cannot be reached/);
+    assert.match(await project.filbert('transfers', 1, 'share', 'list'), /^\/share +served +1 /m);
+    await peer.close();
+  });
+
+  it('it searches and downloads: the command line finds what a leaf has, and fetches it by its hash alone', async () => {
     const offer = source ?? assert.fail();
-    const holder = await leaf(['mirabelle', 'jam', 'bin']);
+    const holder = await leaf(['mirabelle', 'jam', 'bin'], [offer.urn]);
     // By then the holder's table is in use.
     await assertFound(await leaf(), holder, 'mirabelle jam');
     const gateway = await project.gateway();
-    const search = project.filbert('search-index', 1, 'search', 'mirabelle', 'bin', '--json', '--enough', '1');
-    const answer = async (): Promise<void> => {
+    const answer = async (text: string): Promise<void> => {
       const isAsked = ({ descriptor, payload }: { descriptor: number; payload: Buffer }): boolean =>
-        descriptor === RAW_DESCRIPTOR.query && payload.includes('mirabelle bin');
+        descriptor === RAW_DESCRIPTOR.query && payload.includes(text);
       const query = await holder.next(isAsked, SEARCH_TIMEOUT_MS);
       const records = [{ index: 1, size: offer.sizeBytes, name: offer.name, urn: offer.urn }];
       holder.sendHit({ queryGuid: query.guid, serventGuid: randomGuid(), ip: gateway, port: offer.port, records });
     };
-    const [lines] = await Promise.all([search, answer()]);
+    const search = project.filbert('transfers', 1, 'search', 'mirabelle', 'bin', '--json', '--enough', '1');
+    const [lines] = await Promise.all([search, answer('mirabelle bin')]);
     const found = foundSchema.parse(JSON.parse(lines.split('\n')[0] ?? ''));
     assert.equal(`urn:sha1:${found.sha1}`, offer.urn);
     assert.equal(found.name, offer.name);
-    await assertDownloads(1, offer, `${found.address}:${found.port}`);
+    assert.deepEqual([found.address, found.port], [gateway, offer.port]);
+    await Promise.all([assertDownloads(offer.urn, offer), answer(offer.urn)]);
     assert.ok(offer.served > 0);
   });
 
@@ -167,7 +193,7 @@ describe('containers: docker compose up', () => {
       await assertUploads();
       const offer = await startFileSource(`greengage ${worker}.bin`, OFFERED_BYTES);
       try {
-        await assertDownloads(worker, offer, `${gateway}:${offer.port}`);
+        await assertDownloads(magnet(offer, `${gateway}:${offer.port}`), offer, worker);
       } finally {
         await offer.stop();
       }
@@ -178,14 +204,9 @@ describe('containers: docker compose up', () => {
     const offer = await startFileSource('quince jelly.bin', 3 * OFFERED_BYTES, { bytesPerSecond: OFFERED_BYTES / 4 });
     try {
       const from = `${await project.gateway()}:${offer.port}`;
-      const link = new URLSearchParams({
-        xt: offer.urn,
-        dn: offer.name,
-        xs: `http://${from}/uri-res/N2R?${offer.urn}`,
-      });
       // The worker with the highest number goes first.
       const last = Math.max(...WORKERS);
-      const started = project.filbert('transfers', last, 'download', `magnet:?${String(link)}`, '--json');
+      const started = project.filbert('transfers', last, 'download', magnet(offer, from), '--json', ...OF_THIS_SERVICE);
       // It ends with its worker, unfinished.
       const interrupted = started.then(
         () => false,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -97,8 +97,7 @@ describeOnBothForms('the command line beside a running node', (net) => {
       filbert('connect', 'nonsense'),
       filbert('connect', '224.0.0.1:6346', '--json'),
     ]);
-    assert.deepEqual([good.code, good.stderr], [OK, '']);
-    assert.match(good.stdout, new RegExp(`^dialling ${server.address};`));
+    assert.deepEqual([good.code, good.stdout, good.stderr], [OK, `linked to ${server.address}\n`, '']);
     assert.ok((await net.accept(server)).accepted);
     await net.linked();
     assert.equal(bad.code, FAILED);
@@ -106,6 +105,30 @@ describeOnBothForms('the command line beside a running node', (net) => {
     assert.match(bad.stderr, /nonsense/);
     assert.equal(json.code, FAILED);
     assert.equal(objects(json)[0]?.['accepted'], false);
+  });
+
+  it('connect tells how a dial failed, and does not wait where it is told so', async () => {
+    const full = await net.listen({ statusLine: 'GNUTELLA/0.6 503 Too many \x1b[2J' });
+    const closed = `127.0.0.1:${await freePort()}`;
+    const silent = createServer((socket) => socket.on('error', () => undefined));
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    const { port } = silent.address() as AddressInfo;
+    const [refused, unreachable, begun] = await Promise.all([
+      filbert('connect', full.address),
+      filbert('connect', closed, '--json'),
+      filbert('connect', `127.0.0.1:${port}`, '--no-wait'),
+    ]);
+    silent.close();
+    assert.equal(refused.code, FAILED);
+    assert.match(refused.stderr, new RegExp(`^filbert: ${full.address} is not linked: it refused: 503 Too many`));
+    // eslint-disable-next-line no-control-regex -- control characters are what must not be there
+    assert.doesNotMatch(refused.stderr, /[\x00-\x09\x0b-\x1f\x7f]/);
+    assert.equal(unreachable.code, FAILED);
+    const [told] = objects(unreachable);
+    assert.deepEqual([told?.['accepted'], told?.['outcome']], [true, 'failed']);
+    assert.match(String(told?.['reason']), /ECONNREFUSED/);
+    assert.equal(begun.code, OK);
+    assert.match(begun.stdout, /^dialling 127\.0\.0\.1:\d+;/);
   });
 
   it('finds the node by --control too, and says so where none answers', async () => {

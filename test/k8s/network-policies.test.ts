@@ -116,11 +116,16 @@ describe('k8s: network policies', () => {
   it('let Prometheus scrape and labelled clients control, and no stranger either', () => {
     for (const service of services) {
       assert.ok(reachable('prometheus', service, 9346), service);
-      assert.ok(reachable('client', service, 9347), service);
+      for (const client of ['client', 'bootstrap']) assert.ok(allowed(client, service, 9347), `${client}, ${service}`);
       assert.ok(!reachable('stranger', service, 9346), service);
       assert.ok(!reachable('stranger', service, 9347), service);
       assert.ok(!reachable('prometheus', service, 9347), service);
+      for (const other of services) {
+        if (other !== 'bootstrap') assert.ok(!allowed(other, service, 9347), `${other}, ${service}`);
+      }
     }
+    assert.ok(!allowed('client', 'nats', 4222));
+    assert.ok(!allowed('client', 'connections', 9346));
   });
 
   it('let every service send traces to a collector, and to nobody else', () => {

@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { claimName } from '../../scripts/containers/claim-name.ts';
 import { readControlToken } from '../../scripts/containers/control-token.ts';
-import { serviceEnvironment } from '../../scripts/containers/service-environment.ts';
+import { parseServiceAddresses } from '../../cli/src/control/service-addresses.ts';
+import { commandEnvironment } from '../../scripts/containers/command-environment.ts';
+import { SERVICE_NAMES, serviceEnvironment } from '../../scripts/containers/service-environment.ts';
 
 const facts = (hostname: string, controlToken?: string) => ({
   hostname,
@@ -45,6 +47,27 @@ describe('containers: the environment of a service', () => {
 
   it('a service that the image does not have has none', () => {
     assert.equal(serviceEnvironment('connection', {}, facts('a')), undefined);
+  });
+});
+
+describe('containers: the environment of the command line', () => {
+  const noFile = (): never => assert.fail('there is no file to read');
+
+  it('names every service where it takes control calls', () => {
+    const { FILBERT_CONTROL: control = '' } = commandEnvironment({}, noFile);
+    const addresses = parseServiceAddresses(control);
+    assert.deepEqual(Object.keys(addresses).sort(), [...SERVICE_NAMES].sort());
+    for (const [kind, address] of Object.entries(addresses)) assert.deepEqual(address, { host: kind, port: 9347 });
+    assert.equal(commandEnvironment({ FILBERT_CONTROL: 'other:1' }, noFile)['FILBERT_CONTROL'], undefined);
+  });
+
+  it('has the token of the file, unless there is one in a variable', () => {
+    const file = { FILBERT_CONTROL_TOKEN_FILE: '/control/token' };
+    const read = (path: string): string => `of ${path}`;
+    assert.equal(commandEnvironment(file, read)['FILBERT_CONTROL_TOKEN'], 'of /control/token');
+    const both = { ...file, FILBERT_CONTROL_TOKEN: 'a token of some length' };
+    assert.equal(commandEnvironment(both, noFile)['FILBERT_CONTROL_TOKEN'], undefined);
+    assert.equal(commandEnvironment({}, noFile)['FILBERT_CONTROL_TOKEN'], undefined);
   });
 });
 

@@ -8,7 +8,7 @@ import { followDownload } from '../download/follow.ts';
 import { checkPlan, saveCopy, type CopyPlan } from '../download/save-copy.ts';
 import { readTarget, type DownloadTarget } from '../download/target.ts';
 import { CommandError, ExitCode } from '../exit-codes.ts';
-import { CALL_TIMEOUT_MS, withNode, type Client } from './control-client.ts';
+import { CALL_TIMEOUT_MS, withNode, type Client } from '../control/control-client.ts';
 import { interruptible, type Interruptible } from './interruption.ts';
 import { ProgressLine } from './progress-line.ts';
 import { bytes, duration, plural, printable, printJson } from './show.ts';
@@ -59,7 +59,12 @@ class DownloadCommand {
   }
 
   async run(): Promise<void> {
-    const { client, plan, waits, state, line, isJson } = this.#options;
+    const { client, waits, state, line, isJson } = this.#options;
+    const there = await this.#finishedBefore();
+    if (there !== undefined) {
+      await this.#end(there, `is there already, ${bytes(there.sizeBytes)}`);
+      return;
+    }
     const found = await this.#findSources();
     if (state.signal.aborted) throw this.#interrupted('nothing was started');
     const begun = await this.#start(found);
@@ -88,10 +93,26 @@ class DownloadCommand {
       );
     }
     this.#checkEnd(ended);
-    const path = plan === undefined ? ended.path : await this.#copy(ended, plan);
-    if (isJson) return;
-    const size = `${bytes(ended.sizeBytes)} in ${duration(Date.now() - this.#startedAtMs)}`;
-    console.log(`done, ${size}: ${printable(path, MAX_PATH_CHARS)}`);
+    await this.#end(ended, `done, ${bytes(ended.sizeBytes)} in ${duration(Date.now() - this.#startedAtMs)}`);
+  }
+
+  /** Copies the file where that is asked for, and says where it is. */
+  async #end(finished: transfersV1.Download, text: string): Promise<void> {
+    const { plan, isJson } = this.#options;
+    const path = plan === undefined ? finished.path : await this.#copy(finished, plan);
+    if (!isJson) console.log(`${text}: ${printable(path, MAX_PATH_CHARS)}`);
+  }
+
+  /** The download of this file that was finished at some time, where the file is still there. */
+  async #finishedBefore(): Promise<transfersV1.Download | undefined> {
+    const { isJson } = this.#options;
+    const { DOWNLOAD_STATE_COMPLETED } = transfersV1.DownloadState;
+    if (!(await this.#knows((state) => state === DOWNLOAD_STATE_COMPLETED))) return undefined;
+    // Whether the file is still there only the node can tell; where it is not, this begins the download anew.
+    const begun = await this.#start(NO_SOURCES);
+    if (begun.state !== DOWNLOAD_STATE_COMPLETED) return undefined;
+    if (isJson) printJson(downloadObject(begun));
+    return begun;
   }
 
   /** Those that the network knows, where the target itself names none. */
@@ -104,7 +125,7 @@ class DownloadCommand {
       onSource: (count) => line.show(`searching the network for ${target.urn}: ${plural(count, 'source')}`),
     });
     line.clear();
-    if (found.sources.length > 0 || state.signal.aborted || (await this.#isKnown())) return found;
+    if (found.sources.length > 0 || state.signal.aborted || (await this.#isUnderWay())) return found;
     throw new CommandError(
       ExitCode.failed,
       `no source of ${target.urn} was found in ${duration(SOURCE_SEARCH_MS)}; nothing was started`,
@@ -112,13 +133,15 @@ class DownloadCommand {
   }
 
   /** Whether the node has an unfinished download of this file, which has sources of its own. */
-  async #isKnown(): Promise<boolean> {
+  #isUnderWay(): Promise<boolean> {
+    return this.#knows((state) => state !== transfersV1.DownloadState.DOWNLOAD_STATE_COMPLETED);
+  }
+
+  /** Whether the node has a download of this file in such a state. */
+  async #knows(isSuch: (state: transfersV1.DownloadState) => boolean): Promise<boolean> {
     const { client, target, state } = this.#options;
     const { downloads } = await callUnary(client, transfers.listDownloads, {}, callOptions(state));
-    return downloads.some(
-      (known) =>
-        known.sha1 === base32Encode(target.sha1) && known.state !== transfersV1.DownloadState.DOWNLOAD_STATE_COMPLETED,
-    );
+    return downloads.some((known) => known.sha1 === base32Encode(target.sha1) && isSuch(known.state));
   }
 
   async #start({ sources, name }: FoundSources): Promise<transfersV1.Download> {

@@ -1,7 +1,7 @@
 import { transfersV1 } from '@filbert/contracts';
 import { callStream, callUnary, type FlagValues } from '@filbert/kit';
 import { downloadObject, percent, sentence, stateName, timeLeft } from '../download/describe.ts';
-import { CALL_TIMEOUT_MS, withNode } from './control-client.ts';
+import { CALL_TIMEOUT_MS, withNode } from '../control/control-client.ts';
 import { interruptible, untilAborted } from './interruption.ts';
 import { bytes, printable, printJson, rate, table } from './show.ts';
 

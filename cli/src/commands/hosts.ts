@@ -1,6 +1,6 @@
 import { bootstrapV1 } from '@filbert/contracts';
 import { callStream, type FlagValues } from '@filbert/kit';
-import { CALL_TIMEOUT_MS, withNode } from './control-client.ts';
+import { CALL_TIMEOUT_MS, withNode } from '../control/control-client.ts';
 import { duration, printable, printJson, table } from './show.ts';
 
 /** `filbert hosts`: the hosts that the node knows, the latest seen first. */

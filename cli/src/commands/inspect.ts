@@ -1,8 +1,15 @@
 import { bootstrapV1, connectionsV1, routerV1 } from '@filbert/contracts';
 import { callStream, callUnary, type FlagValues } from '@filbert/kit';
 import { CommandError, ExitCode } from '../exit-codes.ts';
-import { CALL_TIMEOUT_MS, withNode } from './control-client.ts';
+import { CALL_TIMEOUT_MS, MAX_SENTENCE_CHARS, withNode } from '../control/control-client.ts';
 import { bytes, duration, printable, printJson, table } from './show.ts';
+
+/** How long `connect` waits for the end of a dial, in ms: an unreachable host is given up before that. */
+const DIAL_WAIT_MS = 20_000;
+const DIAL_OUTCOMES: Partial<Record<connectionsV1.DialOutcome, string>> = {
+  [connectionsV1.DialOutcome.DIAL_OUTCOME_LINKED]: 'linked',
+  [connectionsV1.DialOutcome.DIAL_OUTCOME_FAILED]: 'failed',
+};
 
 /** `filbert status`: what the node is and does. */
 export async function status(flags: FlagValues): Promise<void> {
@@ -86,14 +93,27 @@ export async function peers(flags: FlagValues): Promise<void> {
   console.log(table(['LINK', 'KIND', 'ADDRESS', 'DIR', 'AGE', 'TABLE', 'IN / OUT', 'AGENT'], rows));
 }
 
-/** `filbert connect ADDRESS`: dials a peer. */
+/** `filbert connect ADDRESS`: dials a peer, and tells how that ended. */
 export async function connect(address: string, flags: FlagValues): Promise<void> {
-  const reply = await withNode(flags, (client) =>
-    callUnary(client, connectionsV1.ConnectionsServiceService.connect, { address }, { timeoutMs: CALL_TIMEOUT_MS }),
+  const waitMs = flags['wait'] === false ? 0 : DIAL_WAIT_MS;
+  const { accepted, reason, outcome } = await withNode(flags, (client) =>
+    callUnary(
+      client,
+      connectionsV1.ConnectionsServiceService.connect,
+      { address, waitMs },
+      { timeoutMs: waitMs + CALL_TIMEOUT_MS },
+    ),
   );
-  if (flags['json'] === true) printJson(reply);
-  if (!reply.accepted) throw new CommandError(ExitCode.failed, reply.reason);
-  if (flags['json'] !== true) console.log(`dialling ${address}; "filbert peers" shows when it is linked`);
+  const { DialOutcome } = connectionsV1;
+  const failed = outcome === DialOutcome.DIAL_OUTCOME_FAILED;
+  if (flags['json'] === true) printJson({ accepted, reason, outcome: DIAL_OUTCOMES[outcome] ?? null });
+  if (!accepted) throw new CommandError(ExitCode.failed, reason);
+  if (failed) {
+    throw new CommandError(ExitCode.failed, `${address} is not linked: ${printable(reason, MAX_SENTENCE_CHARS)}`);
+  }
+  if (flags['json'] === true) return;
+  if (outcome === DialOutcome.DIAL_OUTCOME_LINKED) console.log(`linked to ${address}`);
+  else console.log(`dialling ${address}; "filbert peers" shows when it is linked`);
 }
 
 function sum<T>(items: readonly T[], read: (item: T) => number): number {

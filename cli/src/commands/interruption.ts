@@ -45,15 +45,6 @@ export async function interruptible<T>(work: (state: Interruptible) => Promise<T
   }
 }
 
-/** Lets a command end in peace where whoever read its output has gone, as `head` does; for the rest of the process. */
-export function tolerateClosedOutput(): void {
-  if (!process.stdout.listeners('error').includes(onOutputError)) process.stdout.on('error', onOutputError);
-}
-
-function onOutputError(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') throw error;
-}
-
 /** A stream that ends, and does not fail, when the signal aborts. */
 export async function* untilAborted<R>(
   stream: AsyncIterable<R>,

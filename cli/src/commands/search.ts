@@ -9,8 +9,7 @@ import {
 } from '@filbert/kit';
 import type { z } from 'zod';
 import { CommandError, ExitCode } from '../exit-codes.ts';
-import type { RpcClient } from '../up/service-child.ts';
-import { CALL_TIMEOUT_MS, withNode } from './control-client.ts';
+import { CALL_TIMEOUT_MS, withNode, type Client } from '../control/control-client.ts';
 import { interruptible, untilAborted } from './interruption.ts';
 import { ProgressLine } from './progress-line.ts';
 import { bytes, duration, plural, printable, printJson } from './show.ts';
@@ -67,7 +66,7 @@ export async function search(words: readonly string[], flags: FlagValues): Promi
 }
 
 /** Says so where the node has nobody to ask; a service that knows no links of its own says nothing. */
-async function sayWhereAlone(client: RpcClient): Promise<void> {
+async function sayWhereAlone(client: Client): Promise<void> {
   try {
     const { getStats } = connectionsV1.ConnectionsServiceService;
     const { edges } = await callUnary(client, getStats, {}, { timeoutMs: CALL_TIMEOUT_MS });

@@ -3,7 +3,7 @@ import { dirname, relative, resolve } from 'node:path';
 import { searchV1 } from '@filbert/contracts';
 import { callStream, callUnary, type FlagValues } from '@filbert/kit';
 import { CommandError, ExitCode } from '../exit-codes.ts';
-import { CALL_TIMEOUT_MS, MAX_SENTENCE_CHARS, withNode } from './control-client.ts';
+import { CALL_TIMEOUT_MS, MAX_SENTENCE_CHARS, withNode } from '../control/control-client.ts';
 import { interruptible, untilAborted } from './interruption.ts';
 import { bar, ProgressLine } from './progress-line.ts';
 import { bytes, plural, printable, printJson, table } from './show.ts';

@@ -1,5 +1,5 @@
 import { loadConfig, type FlagValues } from '@filbert/kit';
-import { runningNode } from '../control-file.ts';
+import { runningNode } from '../control/control-file.ts';
 import { CommandError, ExitCode } from '../exit-codes.ts';
 import { nodeConfig, type NodeConfig } from '../node-config.ts';
 import { runEmbedded } from '../up/embedded.ts';

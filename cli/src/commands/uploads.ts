@@ -1,6 +1,6 @@
 import { transfersV1 } from '@filbert/contracts';
 import { callUnary, type FlagValues } from '@filbert/kit';
-import { CALL_TIMEOUT_MS, withNode } from './control-client.ts';
+import { CALL_TIMEOUT_MS, withNode } from '../control/control-client.ts';
 import { bytes, duration, plural, printable, printJson, rate, table } from './show.ts';
 
 /** `filbert uploads`: what is sent now, and how many slots and waiting peers there are. */

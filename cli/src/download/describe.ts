@@ -1,5 +1,5 @@
 import { transfersV1 } from '@filbert/contracts';
-import { MAX_SENTENCE_CHARS } from '../commands/control-client.ts';
+import { MAX_SENTENCE_CHARS } from '../control/control-client.ts';
 import { bar } from '../commands/progress-line.ts';
 import { bytes, duration, plural, printable, rate } from '../commands/show.ts';
 

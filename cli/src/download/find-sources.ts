@@ -1,6 +1,6 @@
 import { searchV1, type transfersV1 } from '@filbert/contracts';
 import { callStream, formatHostPort } from '@filbert/kit';
-import { CALL_TIMEOUT_MS, type Client } from '../commands/control-client.ts';
+import { CALL_TIMEOUT_MS, type Client } from '../control/control-client.ts';
 import { untilAborted } from '../commands/interruption.ts';
 
 /** The network is searched for sources this long at most, in ms. */

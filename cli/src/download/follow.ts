@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { transfersV1 } from '@filbert/contracts';
 import { callStream, RpcError, type RpcErrorKind } from '@filbert/kit';
-import type { Client } from '../commands/control-client.ts';
+import type { Client } from '../control/control-client.ts';
 import { CommandError, ExitCode } from '../exit-codes.ts';
 
 /** One watch is open this long at most, in ms; another follows. */

@@ -1,11 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createRpcClient, parseHostPort, type HostPort, type Logger, type ServiceReport } from '@filbert/kit';
+import type { RpcClient } from '../control/fan-out.ts';
+import type { ServiceKind } from '../service-kinds.ts';
 import { KeptProcess } from './kept-process.ts';
 import type { OrphanGuard } from './orphan-guard.ts';
-
-/** What the processes of a node are; a label of metrics. */
-export const SERVICE_KINDS = ['bootstrap', 'router', 'search-index', 'transfers', 'connections'] as const;
-export type ServiceKind = (typeof SERVICE_KINDS)[number];
 
 /** Longest time that a service may take to stop before it is killed, ms: it says good-bye to its peers. */
 export const SERVICE_STOP_TIMEOUT_MS = 12_000;
@@ -20,8 +18,6 @@ export interface ServicePlan {
   /** Its whole environment, asked for at each start. */
   readonly env: () => Readonly<Record<string, string>>;
 }
-
-export type RpcClient = ReturnType<typeof createRpcClient>;
 
 export interface ServiceChildOptions {
   readonly plan: ServicePlan;

@@ -1,5 +1,5 @@
 import { formatHostPort, type Component, type HostPort, type Readiness } from '@filbert/kit';
-import { removeControlFile, writeControlFile } from '../control-file.ts';
+import { removeControlFile, writeControlFile } from '../control/control-file.ts';
 import type { NodeConfig } from '../node-config.ts';
 
 /** The component that tells the command line where the node is, as the last to start. */

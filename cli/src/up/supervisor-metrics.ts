@@ -1,6 +1,7 @@
 import type { Metrics } from '@filbert/kit';
 import type { NatsSource } from './nats-source.ts';
-import { SERVICE_KINDS, type ServiceChild } from './service-child.ts';
+import { SERVICE_KINDS } from '../service-kinds.ts';
+import type { ServiceChild } from './service-child.ts';
 
 /** What is told of a service process. */
 type ToldChild = Pick<ServiceChild, 'kind' | 'ready' | 'restarts'>;

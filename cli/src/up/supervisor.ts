@@ -16,7 +16,7 @@ import {
 } from '@filbert/kit';
 import type { NodeConfig } from '../node-config.ts';
 import { CompileCache, FILLING_TIMEOUT_MS } from './compile-cache.ts';
-import { fanOutControl } from './control-fan-out.ts';
+import { fanOutControl } from '../control/fan-out.ts';
 import { gatheredMetrics } from './gathered-metrics.ts';
 import { findNatsServer, givenNats, OwnNats, type NatsSource } from './nats-source.ts';
 import { OrphanGuard } from './orphan-guard.ts';

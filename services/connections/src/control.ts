@@ -3,6 +3,9 @@ import { rpcService, type RpcService } from '@filbert/kit';
 import type { Edge } from './edge.ts';
 import type { PeerLink } from './link/peer-link.ts';
 
+/** Longest time that an answer waits for the end of a dial, ms. */
+const MAX_DIAL_WAIT_MS = 60_000;
+
 /** gRPC control of one edge. */
 export function connectionsControl(edge: Edge): RpcService {
   return rpcService(connectionsV1.ConnectionsServiceService, {
@@ -10,9 +13,21 @@ export function connectionsControl(edge: Edge): RpcService {
     async *listLinks() {
       for (const link of edge.links.all()) yield describeLink(edge, link);
     },
-    connect({ address }) {
-      const problem = edge.connect(address);
-      return { accepted: problem === undefined, reason: problem ?? '' };
+    async connect({ address, waitMs }, { signal }) {
+      const { DialOutcome } = connectionsV1;
+      const refusal = edge.connect(address);
+      if (refusal !== undefined) {
+        return { accepted: false, reason: refusal, outcome: DialOutcome.DIAL_OUTCOME_UNSPECIFIED };
+      }
+      const enough = AbortSignal.any([signal, AbortSignal.timeout(Math.min(waitMs, MAX_DIAL_WAIT_MS))]);
+      const end = waitMs === 0 ? undefined : await edge.whenDialled(address, enough);
+      if (end === undefined) return { accepted: true, reason: '', outcome: DialOutcome.DIAL_OUTCOME_UNSPECIFIED };
+      const { problem } = end;
+      return {
+        accepted: true,
+        reason: problem ?? '',
+        outcome: problem === undefined ? DialOutcome.DIAL_OUTCOME_LINKED : DialOutcome.DIAL_OUTCOME_FAILED,
+      };
     },
     disconnect({ edgeId, link, reason }) {
       return { found: (edgeId === '' || edgeId === edge.edgeId) && edge.disconnect(link, reason) };

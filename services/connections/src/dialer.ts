@@ -9,6 +9,13 @@ const CONNECT_TIMEOUT_MS = 8_000;
 const CANDIDATES_TIMEOUT_MS = 1_000;
 /** Addresses that somebody asked to dial and that wait for a free dial. */
 const MAX_REQUESTED = 64;
+/** Callers who wait for the end of a dial; further ones are told nothing of it. */
+const MAX_DIAL_WAITERS = 64;
+
+/** How a dial ended: without a problem there is a link. */
+export interface DialEnd {
+  readonly problem: string | undefined;
+}
 
 export interface DialerOptions {
   readonly bus: Bus;
@@ -20,8 +27,8 @@ export interface DialerOptions {
   readonly free: () => number;
   /** Whether a link to this address exists or is being made, or the address is our own. */
   readonly isTaken: (address: string) => boolean;
-  /** Connected: begin the handshake; `done` frees the dial. */
-  readonly onConnected: (socket: Socket, address: string, done: () => void) => void;
+  /** Connected: begin the handshake; `done` frees the dial, and tells what was in the way of a link. */
+  readonly onConnected: (socket: Socket, address: string, done: (problem: string | undefined) => void) => void;
   readonly onUnreachable: (address: string) => void;
 }
 
@@ -35,6 +42,7 @@ export class Dialer {
   /** Sockets that are not connected yet. */
   readonly #connecting = new Set<Socket>();
   readonly #requested: string[] = [];
+  readonly #waiters = new Set<{ readonly address: string; readonly tell: (end: DialEnd) => void }>();
   #asking = false;
   #stopped = false;
 
@@ -64,6 +72,28 @@ export class Dialer {
     return undefined;
   }
 
+  /**
+   * Waits for the end of the dial of an address that was requested.
+   * @returns undefined where the signal aborts before that, or too many wait
+   */
+  async whenEnded(address: string, signal: AbortSignal): Promise<DialEnd | undefined> {
+    const parsed = parsePeerAddress(address);
+    const known = parsed === undefined ? address : formatPeerAddress(parsed);
+    if (this.#waiters.size >= MAX_DIAL_WAITERS || signal.aborted) return undefined;
+    if (!this.#dialling.has(known) && !this.#requested.includes(known)) return undefined;
+    const { promise, resolve } = Promise.withResolvers<DialEnd | undefined>();
+    const waiter = { address: known, tell: resolve };
+    const giveUp = (): void => resolve(undefined);
+    this.#waiters.add(waiter);
+    signal.addEventListener('abort', giveUp);
+    try {
+      return await promise;
+    } finally {
+      signal.removeEventListener('abort', giveUp);
+      this.#waiters.delete(waiter);
+    }
+  }
+
   /** Starts what is due; call it about once a second. */
   tick(): void {
     while (this.#requested.length > 0 && this.#dialling.size < MAX_DIALS && !this.#stopped) {
@@ -85,7 +115,7 @@ export class Dialer {
   /** Gives up the dials under way, but for those whose handshake has begun. */
   stop(): void {
     this.#stopped = true;
-    this.#requested.length = 0;
+    for (const address of this.#requested.splice(0)) this.#tell(address, 'the node is stopping');
     for (const socket of this.#connecting) socket.destroy();
   }
 
@@ -111,35 +141,50 @@ export class Dialer {
 
   #dial(address: string): void {
     const parsed = parsePeerAddress(address);
-    if (parsed === undefined || this.#dialling.has(address) || this.#options.isTaken(address)) return;
+    if (parsed === undefined || this.#dialling.has(address)) return;
+    if (this.#options.isTaken(address)) {
+      this.#tell(address, 'it is connected already');
+      return;
+    }
     if (!isUsablePeerAddress(parsed, { allowPrivate: this.#options.allowPrivate })) return;
     this.#dialling.add(address);
     const socket = connect({ host: parsed.host, port: parsed.port, noDelay: true });
     this.#connecting.add(socket);
-    const free = (): void => {
+    let problem = 'the node is stopping';
+    const end = (why: string | undefined): void => {
       this.#dialling.delete(address);
+      this.#tell(address, why);
     };
-    const fail = (): void => {
+    const fail = (why: string): void => {
+      problem = why;
       socket.destroy();
       this.#options.onUnreachable(address);
     };
+    const onError = (error: Error): void => fail(`it cannot be reached: ${error.message}`);
     // Whatever ends the dial before it is connected: failure, time-out or stop.
-    const ended = (): void => {
+    const onClose = (): void => {
       clearTimeout(timer);
       this.#connecting.delete(socket);
-      free();
+      end(problem);
     };
-    const timer = setTimeout(fail, CONNECT_TIMEOUT_MS);
+    const timer = setTimeout(
+      () => fail(`it cannot be reached: no answer in ${CONNECT_TIMEOUT_MS / 1_000} s`),
+      CONNECT_TIMEOUT_MS,
+    );
     timer.unref();
-    socket.once('error', fail);
-    socket.once('close', ended);
+    socket.once('error', onError);
+    socket.once('close', onClose);
     socket.once('connect', () => {
       clearTimeout(timer);
       this.#connecting.delete(socket);
-      socket.off('close', ended);
-      socket.off('error', fail);
+      socket.off('close', onClose);
+      socket.off('error', onError);
       socket.on('error', () => undefined);
-      this.#options.onConnected(socket, address, free);
+      this.#options.onConnected(socket, address, end);
     });
+  }
+
+  #tell(address: string, problem: string | undefined): void {
+    for (const waiter of this.#waiters) if (waiter.address === address) waiter.tell({ problem });
   }
 }

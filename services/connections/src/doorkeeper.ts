@@ -180,8 +180,8 @@ export class Doorkeeper {
     });
   }
 
-  /** Shakes hands with a peer that we dialled; `free` is called when that is over. */
-  initiate(socket: Socket, address: string, free: () => void): void {
+  /** Shakes hands with a peer that we dialled; `done` is called when that is over, with what was in the way of a link. */
+  initiate(socket: Socket, address: string, done: (problem: string | undefined) => void): void {
     this.#counters.dials++;
     const remote = parsePeerAddress(address) as PeerAddress;
     const grant = this.#options.budget.grant();
@@ -209,7 +209,7 @@ export class Doorkeeper {
       done: (outcome) => {
         this.#handshaking.delete(socket);
         release();
-        free();
+        done(problemOf(outcome));
         this.#counters.outgoing[resultOf(outcome)]++;
         this.#noteDuration(this.#counters.outgoingTook, outcome, begunMs);
         // That there was no room for it does not speak against the host.
@@ -299,6 +299,22 @@ export class Doorkeeper {
       offerDeflate: grant.deflate,
       features: FEATURES,
     };
+  }
+}
+
+/** Why a dial led to no link, for people; a peer's own words are a part of it. */
+function problemOf(outcome: HandshakeOutcome | { readonly kind: 'lost'; readonly reason: string }): string | undefined {
+  switch (outcome.kind) {
+    case 'connected':
+      return undefined;
+    case 'refused':
+      return `${outcome.by === 'peer' ? 'it refused' : 'refused here'}: ${outcome.code} ${outcome.reason}`;
+    case 'crawler':
+      return 'it is a crawler';
+    case 'failed':
+      return `its handshake cannot be used: ${outcome.reason}`;
+    case 'lost':
+      return `no handshake: ${outcome.reason}`;
   }
 }
 

@@ -15,7 +15,7 @@ import { formatHostPort, type Bus, type HostPort, type Logger, type Subscription
 import { Acceptor } from './acceptor.ts';
 import { EdgeCounters } from './counters.ts';
 import { Deliveries } from './deliveries.ts';
-import { Dialer } from './dialer.ts';
+import { Dialer, type DialEnd } from './dialer.ts';
 import { Doorkeeper, type Newcomer } from './doorkeeper.ts';
 import { FlushScheduler } from './flush-scheduler.ts';
 import { dispatchFrame } from './frames/dispatch.ts';
@@ -318,6 +318,11 @@ export class Edge implements LinkHost {
   connect(address: string): string | undefined {
     if (this.#draining) return 'the node is stopping';
     return this.#dialer.request(address);
+  }
+
+  /** How the dial of an address ends that `connect` took; undefined where the signal aborts before that. */
+  whenDialled(address: string, signal: AbortSignal): Promise<DialEnd | undefined> {
+    return this.#dialer.whenEnded(address, signal);
   }
 
   /**

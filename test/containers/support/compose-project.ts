@@ -31,9 +31,6 @@ const NAME_PREFIX = 'filbert-test-';
 const WAIT_TIMEOUT_S = 300;
 /** Longer than a service's drain. */
 const STOP_TIMEOUT_S = 60;
-/** Reads the token of the node's control and is the command line: the image has the one, the volume the other. */
-const FILBERT = 'FILBERT_CONTROL_TOKEN=$(cat /control/token) exec node cli/src/main.ts "$@" --control 127.0.0.1:9347';
-
 /** The repository's `docker-compose.yml` under a project name of its own. */
 export class ComposeProject {
   readonly name = `${NAME_PREFIX}${process.pid}`;
@@ -88,9 +85,9 @@ export class ComposeProject {
     return this.run('exec', '-T', '--index', String(number), service, ...command);
   }
 
-  /** Runs the command line against the control of a service, in its container. */
+  /** Runs the command line, in the container of a service. */
   filbert(service: string, number: number, ...args: string[]): Promise<string> {
-    return this.exec(service, number, 'sh', '-c', FILBERT, 'filbert', ...args);
+    return this.exec(service, number, 'filbert', ...args);
   }
 
   /** The address of this machine as containers see it. */

@@ -10,11 +10,11 @@ const SETTLE_TIMEOUT_MS = 60_000;
 /** Where a connections service takes peers. */
 type Address = Pick<RawConnectOptions, 'host' | 'port'>;
 
-/** Joins as a leaf, with the words that it has files for. */
-export async function joinLeaf(address: Address, words: string[] = []): Promise<RawPeer> {
+/** Joins as a leaf, with the words and the hashes that it has files for. */
+export async function joinLeaf(address: Address, words: string[] = [], urns: string[] = []): Promise<RawPeer> {
   const peer = await RawPeer.connect({ ...address, role: 'leaf' });
   assert.ok(peer.accepted, `the leaf was refused: ${peer.status.code}`);
-  peer.sendTable({ words });
+  peer.sendTable({ words, urns });
   return peer;
 }
 

@@ -139,7 +139,7 @@ export class Network {
     const { accepted, reason } = await callUnary(
       this.#control,
       connectionsV1.ConnectionsServiceService.connect,
-      { address },
+      { address, waitMs: 0 },
       { timeoutMs: CALL_TIMEOUT_MS },
     );
     if (!accepted) throw new Error(reason);

@@ -28,7 +28,8 @@ import { startOtlpReceiver } from '../../support/otlp-receiver.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { checkHealth } from './health-client.ts';
 
-const { ConnectionsServiceClient, ConnectionsServiceService, GetStatsResponse, ListLinksResponse } = connectionsV1;
+const { ConnectionsServiceClient, ConnectionsServiceService, ConnectResponse, GetStatsResponse, ListLinksResponse } =
+  connectionsV1;
 const logger = createLogger({ level: 'silent', name: 'test' });
 const TOKEN = 'a token of enough characters';
 const timeoutMs = 5_000;
@@ -51,7 +52,7 @@ const quiet: Handlers = {
   listLinks: async function* () {
     await Promise.resolve();
   },
-  connect: ({ address }) => ({ accepted: true, reason: `to ${address}` }),
+  connect: ({ address }) => ConnectResponse.fromPartial({ accepted: true, reason: `to ${address}` }),
   disconnect: () => ({ found: false }),
   getStats: () => GetStatsResponse.create(),
 };
@@ -98,15 +99,15 @@ describe('kit rpc', () => {
     const { client, address } = await serve();
     assert.equal(address.host, '127.0.0.1');
     assert.ok(address.port > 0);
-    const response = await callUnary(client, connect, { address: '192.0.2.1:6346' }, { timeoutMs });
-    assert.deepEqual(response, { accepted: true, reason: 'to 192.0.2.1:6346' });
+    const response = await callUnary(client, connect, { address: '192.0.2.1:6346', waitMs: 0 }, { timeoutMs });
+    assert.deepEqual(response, ConnectResponse.fromPartial({ accepted: true, reason: 'to 192.0.2.1:6346' }));
   });
 
   it('tells how long calls took, by service and method, those that failed among them', async () => {
     const metrics = createMetrics({ service: 'edge', strict: true });
     const { client } = await serve({ disconnect: () => Promise.reject(new Error('no')) }, { metrics });
     const { disconnect } = ConnectionsServiceService;
-    await callUnary(client, connect, { address: '192.0.2.1:6346' }, { timeoutMs });
+    await callUnary(client, connect, { address: '192.0.2.1:6346', waitMs: 0 }, { timeoutMs });
     await assert.rejects(callUnary(client, disconnect, { edgeId: '', link: 1, reason: '' }, { timeoutMs }));
     const counted = async (method: string): Promise<string | undefined> => {
       const text = await metrics.registry.metrics();
@@ -257,10 +258,15 @@ describe('kit rpc', () => {
   });
 
   it('refuses messages over the size limit, either way', async () => {
-    const { client } = await serve({ connect: () => ({ accepted: true, reason: 'x'.repeat(MAX_RPC_MESSAGE_BYTES) }) });
-    const large = { address: 'x'.repeat(MAX_RPC_MESSAGE_BYTES) };
+    const { client } = await serve({
+      connect: () => ConnectResponse.fromPartial({ reason: 'x'.repeat(MAX_RPC_MESSAGE_BYTES) }),
+    });
+    const large = { address: 'x'.repeat(MAX_RPC_MESSAGE_BYTES), waitMs: 0 };
     await assert.rejects(callUnary(client, connect, large, { timeoutMs }), ofKind('resource-exhausted'));
-    await assert.rejects(callUnary(client, connect, { address: '' }, { timeoutMs }), ofKind('resource-exhausted'));
+    await assert.rejects(
+      callUnary(client, connect, { address: '', waitMs: 0 }, { timeoutMs }),
+      ofKind('resource-exhausted'),
+    );
   });
 
   it('refuses calls over its limit, and takes calls again when others have ended', async () => {
@@ -285,11 +291,14 @@ describe('kit rpc', () => {
       ),
     );
     await waitFor('the limit', () => reached === 256);
-    await assert.rejects(callUnary(client, connect, { address: '' }, { timeoutMs }), ofKind('resource-exhausted'));
+    await assert.rejects(
+      callUnary(client, connect, { address: '', waitMs: 0 }, { timeoutMs }),
+      ofKind('resource-exhausted'),
+    );
     abort.abort();
     await Promise.all(waiting);
     await waitFor('room', () =>
-      callUnary(client, connect, { address: '' }, { timeoutMs }).then(
+      callUnary(client, connect, { address: '', waitMs: 0 }, { timeoutMs }).then(
         () => true,
         () => false,
       ),
@@ -298,10 +307,13 @@ describe('kit rpc', () => {
 
   it('asks for its token in each call, but not in health checks', async () => {
     const { client, address } = await serve({}, { token: TOKEN });
-    assert.equal((await callUnary(client, connect, { address: '' }, { timeoutMs })).accepted, true);
+    assert.equal((await callUnary(client, connect, { address: '', waitMs: 0 }, { timeoutMs })).accepted, true);
     for (const token of [undefined, 'another token of many characters']) {
       const other = open(address, token);
-      await assert.rejects(callUnary(other, connect, { address: '' }, { timeoutMs }), ofKind('unauthenticated'));
+      await assert.rejects(
+        callUnary(other, connect, { address: '', waitMs: 0 }, { timeoutMs }),
+        ofKind('unauthenticated'),
+      );
       const stream = collect(callStream(other, listLinks, {}, { timeoutMs }));
       await assert.rejects(stream, ofKind('unauthenticated'));
       assert.equal(await checkHealth(other, ''), 'NOT_SERVING');
@@ -373,7 +385,7 @@ describe('kit rpc', () => {
   it('reports a server that is not there as unavailable', async () => {
     const { server, address } = await serve();
     await server.stop();
-    const call = callUnary(open(address), connect, { address: '' }, { timeoutMs });
+    const call = callUnary(open(address), connect, { address: '', waitMs: 0 }, { timeoutMs });
     await assert.rejects(call, ofKind('unavailable'));
   });
 
@@ -384,7 +396,7 @@ describe('kit rpc', () => {
     try {
       const { client } = await serve();
       const span = startSpan('command', { kind: 'client' });
-      await span.run(() => callUnary(client, connect, { address: '' }, { timeoutMs }));
+      await span.run(() => callUnary(client, connect, { address: '', waitMs: 0 }, { timeoutMs }));
       span.end();
     } finally {
       await telemetry.shutdown();

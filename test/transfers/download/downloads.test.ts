@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatMagnet } from '@filbert/gnutella';
 import type { Download } from '../../../services/transfers/src/download/download.ts';
@@ -47,6 +47,29 @@ describe('transfers: downloads', () => {
     assert.ok(uploadFirstByte.sum > 0 && uploadFirstByte.sum <= requestTook.file.sum);
     assert.equal(fetching.transfers.counters.downloadFirstByte.count, uploadFirstByte.count);
     assert.equal(requestTook.other.count, 0);
+  });
+
+  it('is the finished one where its file is still there, and begins anew where it is not', async () => {
+    const content = randomBytes(100_000);
+    const serving = await startWorker();
+    const fetching = await startWorker();
+    const request = requestFor(serving.library.add('kept.bin', content), [serving.source]);
+    const { download } = await fetching.transfers.downloads.add(request);
+    await completed(download);
+    const again = await fetching.transfers.downloads.add({ ...request, sources: [] });
+    assert.deepEqual([again.download, again.created], [download, false]);
+    assert.equal(serving.transfers.counters.uploadedBytes, content.length);
+    for (const change of ['of another size', 'gone']) {
+      if (change === 'gone') rmSync(download.path);
+      else writeFileSync(download.path, 'cut');
+      const anew = await fetching.transfers.downloads.add(request);
+      assert.ok(anew.created, change);
+      await completed(anew.download);
+      const { path } = anew.download;
+      assert.ok(readFileSync(path).equals(content));
+      await fetching.transfers.downloads.cancel(anew.download.id);
+      rmSync(path);
+    }
   });
 
   it('fetches by magnet alone: the size from the source, the name from the link', async () => {

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { lstat } from 'node:fs/promises';
 import {
   parseMagnet,
   parseSha1Urn,
@@ -128,7 +129,8 @@ export class Downloads {
   }
 
   /**
-   * Starts a download, or gives what is known of the file to the one that exists.
+   * Starts a download, or gives what is known of the file to the one that exists. One that is finished is that one as long
+   * as its file lies where it was put.
    * @throws TransfersError `bad-target`, `too-many-downloads`; what the store throws, and then nothing was begun
    */
   async add(request: DownloadRequest): Promise<{ readonly download: Download; readonly created: boolean }> {
@@ -139,12 +141,14 @@ export class Downloads {
     // No range can be asked of the empty file; its hash says that it is empty.
     const sizeBytes = EMPTY_SHA1.equals(magnet.sha1) ? 0 : stated;
     await this.#forgetOldest();
+    const finished = await this.#finishedOfFile(magnet.sha1);
     const known = this.#ofFile(magnet.sha1);
     if (known !== undefined) {
       known.addSources(sources);
       if (sizeBytes !== undefined) known.suggestSize(sizeBytes);
       return { download: known, created: false };
     }
+    if (finished !== undefined) return { download: finished, created: false };
     if (this.#downloads.size >= MAX_DOWNLOADS) {
       throw new TransfersError('too-many-downloads', `there are ${MAX_DOWNLOADS} downloads already`);
     }
@@ -212,6 +216,16 @@ export class Downloads {
     for (const download of this.#downloads.values()) {
       if (download.state !== 'completed' && !download.isCancelled && Buffer.compare(download.sha1, sha1) === 0)
         return download;
+    }
+    return undefined;
+  }
+
+  /** A finished download of a file that is still there, as far as its size tells. */
+  async #finishedOfFile(sha1: Sha1): Promise<Download | undefined> {
+    for (const download of [...this.#downloads.values()]) {
+      if (download.state !== 'completed' || Buffer.compare(download.sha1, sha1) !== 0) continue;
+      const found = await lstat(download.path).catch(() => undefined);
+      if (found?.isFile() === true && found.size === download.sizeBytes) return download;
     }
     return undefined;
   }

@@ -4,22 +4,28 @@ import { base32Encode } from '@filbert/gnutella';
 import {
   callStream,
   callUnary,
+  type createRpcClient,
   RpcError,
   rpcService,
+  type CallOptions,
   type RpcCall,
   type RpcErrorKind,
+  type RpcMethod,
   type RpcService,
 } from '@filbert/kit';
 import { readTarget } from '../download/target.ts';
-import type { RpcClient } from './service-child.ts';
 
 /** Longest time that one process may take to answer a unary call, ms: less than callers wait. */
 const CHILD_CALL_TIMEOUT_MS = 3_000;
 /** Times that a start of a download looks for the worker that has the file, and the pause between two, ms. */
 const MAX_START_TRIES = 3;
 const START_AGAIN_MS = 100;
+/** Code of the error that tells which process does not answer. */
+export const SERVICE_AWAY = 'service-away';
 /** Failures of one worker after which the others are asked. */
 const ASKED_ON = new Set<RpcErrorKind>(['not-found', 'unavailable', 'deadline-exceeded']);
+
+export type RpcClient = ReturnType<typeof createRpcClient>;
 
 /** A service process as control reaches it. */
 export interface ControlledProcess {
@@ -53,41 +59,46 @@ export function fanOutControl({
   return [
     rpcService(edges, {
       async *listLinks(request, call) {
-        for (const client of clientsOf(connections)) {
-          yield* withoutFailures(callStream(client, edges.listLinks, request, whole(call)), call);
+        const there = reachable(connections);
+        const failures: unknown[] = [];
+        for (const edge of there) {
+          yield* withoutFailures(stream(edge, edges.listLinks, request, whole(call)), call, failures);
         }
+        if (failures.length === there.length) throw failures[0];
       },
       async connect(request, call) {
-        const client = await leastLoaded(connections, call);
-        return callUnary(client, edges.connect, request, bounded(call));
+        const edge = await leastLoaded(connections, call);
+        // It may wait for the end of the dial.
+        return unary(edge, edges.connect, request, whole(call));
       },
       async disconnect(request, call) {
         if (request.edgeId === '' && connections.length > 1) {
           throw new RpcError('invalid-argument', 'the node has several connections processes: name one by edge_id');
         }
-        const edge = connections.find(({ name }) => request.edgeId === '' || name === request.edgeId);
-        if (edge === undefined) return { found: false };
-        return callUnary(clientOf(edge), edges.disconnect, request, bounded(call));
+        // Each knows its own name, and has none of the others' links.
+        const parts = await ofAll(connections, (edge) => unary(edge, edges.disconnect, request, bounded(call)));
+        const found = parts.some((part) => part.found);
+        if (!found && parts.length < connections.length) throw away('a connections process');
+        return { found };
       },
       async getStats(request, call) {
-        const parts = await ofAll(connections, (client) => callUnary(client, edges.getStats, request, bounded(call)));
+        const parts = await ofAll(connections, (edge) => unary(edge, edges.getStats, request, bounded(call)));
         return { edges: parts.flatMap((part) => part.edges) };
       },
     }),
     rpcService(routerV1.RouterServiceService, {
       async getStats(request, call) {
         const { getStats } = routerV1.RouterServiceService;
-        const parts = await ofAll(routers, (client) => callUnary(client, getStats, request, bounded(call)));
+        const parts = await ofAll(routers, (router) => unary(router, getStats, request, bounded(call)));
         return { shards: parts.flatMap((part) => part.shards) };
       },
     }),
     rpcService(bootstrapV1.BootstrapServiceService, {
       getFacts: (request, call) =>
-        callUnary(clientOf(bootstrap), bootstrapV1.BootstrapServiceService.getFacts, request, bounded(call)),
+        unary(bootstrap, bootstrapV1.BootstrapServiceService.getFacts, request, bounded(call)),
       listHosts: (request, call) =>
-        callStream(clientOf(bootstrap), bootstrapV1.BootstrapServiceService.listHosts, request, whole(call)),
-      addHost: (request, call) =>
-        callUnary(clientOf(bootstrap), bootstrapV1.BootstrapServiceService.addHost, request, bounded(call)),
+        stream(bootstrap, bootstrapV1.BootstrapServiceService.listHosts, request, whole(call)),
+      addHost: (request, call) => unary(bootstrap, bootstrapV1.BootstrapServiceService.addHost, request, bounded(call)),
     }),
     searchControl(searchIndex),
     transfersControl(transfers),
@@ -97,14 +108,14 @@ export function fanOutControl({
 function searchControl(searchIndex: ControlledProcess): RpcService {
   const search = searchV1.SearchServiceService;
   return rpcService(search, {
-    search: (request, call) => callStream(clientOf(searchIndex), search.search, request, whole(call)),
-    lookUp: (request, call) => callUnary(clientOf(searchIndex), search.lookUp, request, bounded(call)),
-    browse: (request, call) => callStream(clientOf(searchIndex), search.browse, request, whole(call)),
-    getStats: (request, call) => callUnary(clientOf(searchIndex), search.getStats, request, bounded(call)),
-    rescan: (request, call) => callStream(clientOf(searchIndex), search.rescan, request, whole(call)),
-    addShare: (request, call) => callUnary(clientOf(searchIndex), search.addShare, request, bounded(call)),
-    removeShare: (request, call) => callUnary(clientOf(searchIndex), search.removeShare, request, bounded(call)),
-    listShares: (request, call) => callStream(clientOf(searchIndex), search.listShares, request, whole(call)),
+    search: (request, call) => stream(searchIndex, search.search, request, whole(call)),
+    lookUp: (request, call) => unary(searchIndex, search.lookUp, request, bounded(call)),
+    browse: (request, call) => stream(searchIndex, search.browse, request, whole(call)),
+    getStats: (request, call) => unary(searchIndex, search.getStats, request, bounded(call)),
+    rescan: (request, call) => stream(searchIndex, search.rescan, request, whole(call)),
+    addShare: (request, call) => unary(searchIndex, search.addShare, request, bounded(call)),
+    removeShare: (request, call) => unary(searchIndex, search.removeShare, request, bounded(call)),
+    listShares: (request, call) => stream(searchIndex, search.listShares, request, whole(call)),
   });
 }
 
@@ -117,9 +128,9 @@ function transfersControl(workers: readonly ControlledProcess[]): RpcService {
   return rpcService(transfers, {
     async startDownload(request, call) {
       for (let tries = 1; ; tries++) {
-        const client = await workerForDownload(workers, request.target, call);
+        const worker = await workerForDownload(workers, request.target, call);
         try {
-          return await callUnary(client, transfers.startDownload, request, bounded(call));
+          return await unary(worker, transfers.startDownload, request, bounded(call));
         } catch (error) {
           // Somebody else started one of that file since the workers were asked, or one is about to change hands.
           const isTaken = error instanceof RpcError && error.kind === 'already-exists';
@@ -128,26 +139,28 @@ function transfersControl(workers: readonly ControlledProcess[]): RpcService {
         await sleep(START_AGAIN_MS, undefined, { signal: call.signal });
       }
     },
-    watchDownloads: (request, call) =>
-      merged(
-        clientsOf(workers).map((client) =>
-          withoutFailures(callStream(client, transfers.watchDownloads, request, whole(call)), call),
+    async *watchDownloads(request, call) {
+      const there = reachable(workers);
+      const failures: unknown[] = [];
+      yield* merged(
+        there.map((worker) =>
+          withoutFailures(stream(worker, transfers.watchDownloads, request, whole(call)), call, failures),
         ),
-      ),
-    async listDownloads(request, call) {
-      const parts = await ofAll(workers, (client) =>
-        callUnary(client, transfers.listDownloads, request, bounded(call)),
       );
+      if (failures.length === there.length) throw failures[0];
+    },
+    async listDownloads(request, call) {
+      const parts = await ofAll(workers, (worker) => unary(worker, transfers.listDownloads, request, bounded(call)));
       return { downloads: withoutDoubles(parts.flatMap((part) => part.downloads)) };
     },
     pauseDownload: (request, call) =>
-      ofOwner(workers, (client) => callUnary(client, transfers.pauseDownload, request, bounded(call))),
+      ofOwner(workers, (worker) => unary(worker, transfers.pauseDownload, request, bounded(call))),
     resumeDownload: (request, call) =>
-      ofOwner(workers, (client) => callUnary(client, transfers.resumeDownload, request, bounded(call))),
+      ofOwner(workers, (worker) => unary(worker, transfers.resumeDownload, request, bounded(call))),
     cancelDownload: (request, call) =>
-      ofOwner(workers, (client) => callUnary(client, transfers.cancelDownload, request, bounded(call))),
+      ofOwner(workers, (worker) => unary(worker, transfers.cancelDownload, request, bounded(call))),
     async listUploads(request, call) {
-      const parts = await ofAll(workers, (client) => callUnary(client, transfers.listUploads, request, bounded(call)));
+      const parts = await ofAll(workers, (worker) => unary(worker, transfers.listUploads, request, bounded(call)));
       return {
         uploads: parts.flatMap((part) => part.uploads),
         slots: parts.reduce((sum, part) => sum + part.slots, 0),
@@ -167,24 +180,29 @@ function sha1OfTarget(target: string): string | undefined {
   }
 }
 
-/** The worker that has the file of this target under way, else the one with the fewest downloads. */
+/**
+ * The worker that has the file of this target under way, else one that has finished it, which knows whether the file is still
+ * there; else the one with the fewest downloads.
+ */
 async function workerForDownload(
   workers: readonly ControlledProcess[],
   target: string,
   call: RpcCall,
-): Promise<RpcClient> {
+): Promise<ControlledProcess> {
   const { listDownloads } = transfersV1.TransfersServiceService;
-  const loads = await ofAll(workers, async (client) => {
-    const { downloads } = await callUnary(client, listDownloads, {}, bounded(call));
-    return { client, downloads };
+  const loads = await ofAll(workers, async (worker) => {
+    const { downloads } = await unary(worker, listDownloads, {}, bounded(call));
+    return { worker, downloads };
   });
   const sha1 = sha1OfTarget(target);
+  const isOfFile = (download: transfersV1.Download): boolean => download.sha1 === sha1;
   const isUnderWay = (download: transfersV1.Download): boolean =>
-    download.sha1 === sha1 && download.state !== transfersV1.DownloadState.DOWNLOAD_STATE_COMPLETED;
-  const { client } =
+    isOfFile(download) && download.state !== transfersV1.DownloadState.DOWNLOAD_STATE_COMPLETED;
+  const { worker } =
     loads.find(({ downloads }) => downloads.some(isUnderWay)) ??
+    loads.find(({ downloads }) => downloads.some(isOfFile)) ??
     loads.reduce((best, one) => (one.downloads.length < best.downloads.length ? one : best));
-  return client;
+  return worker;
 }
 
 /** Each download once: a worker that was taken for dead may not have noticed yet that another has its downloads. */
@@ -202,11 +220,14 @@ function withoutDoubles(downloads: readonly transfersV1.Download[]): transfersV1
  * another: the others are asked all the same.
  * @throws RpcError of the last one where none does, rather of one that did not answer
  */
-async function ofOwner<R>(workers: readonly ControlledProcess[], ask: (client: RpcClient) => Promise<R>): Promise<R> {
+async function ofOwner<R>(
+  workers: readonly ControlledProcess[],
+  ask: (worker: ControlledProcess) => Promise<R>,
+): Promise<R> {
   let failure: RpcError | undefined;
-  for (const client of clientsOf(workers)) {
+  for (const worker of reachable(workers)) {
     try {
-      return await ask(client);
+      return await ask(worker);
     } catch (error) {
       if (!(error instanceof RpcError) || !ASKED_ON.has(error.kind)) throw error;
       if (failure === undefined || error.kind !== 'not-found') failure = error;
@@ -245,21 +266,19 @@ async function* merged<R>(streams: readonly AsyncGenerator<R, void, undefined>[]
   }
 }
 
-function clientOf({ name, client }: ControlledProcess): RpcClient {
-  if (client === undefined) throw new RpcError('unavailable', `${name} is being started again`);
-  return client;
-}
-
-/** The clients of those that take calls. @throws RpcError where there is none */
-function clientsOf(processes: readonly ControlledProcess[]): RpcClient[] {
-  const clients = processes.flatMap(({ client }) => client ?? []);
-  if (clients.length > 0) return clients;
-  throw new RpcError('unavailable', `${processes.map(({ name }) => name).join(', ')}: being started again`);
+/** Those that take calls. @throws RpcError where there is none */
+function reachable(processes: readonly ControlledProcess[]): ControlledProcess[] {
+  const found = processes.filter(({ client }) => client !== undefined);
+  if (found.length === 0) throw away(processes.map(({ name }) => name).join(', '));
+  return found;
 }
 
 /** What each process answers, without those that do not. @throws RpcError where none does */
-async function ofAll<R>(processes: readonly ControlledProcess[], ask: (client: RpcClient) => Promise<R>): Promise<R[]> {
-  const answers = await Promise.allSettled(clientsOf(processes).map(ask));
+async function ofAll<R>(
+  processes: readonly ControlledProcess[],
+  ask: (process: ControlledProcess) => Promise<R>,
+): Promise<R[]> {
+  const answers = await Promise.allSettled(reachable(processes).map(ask));
   const parts = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []));
   const [first] = answers;
   if (parts.length === 0 && first?.status === 'rejected') throw first.reason;
@@ -267,21 +286,66 @@ async function ofAll<R>(processes: readonly ControlledProcess[], ask: (client: R
 }
 
 /** The connections process with the fewest ultrapeers: a peer that is dialled becomes one. */
-async function leastLoaded(connections: readonly ControlledProcess[], call: RpcCall): Promise<RpcClient> {
+async function leastLoaded(connections: readonly ControlledProcess[], call: RpcCall): Promise<ControlledProcess> {
   const { getStats } = connectionsV1.ConnectionsServiceService;
-  const loads = await ofAll(connections, async (client) => {
-    const { edges } = await callUnary(client, getStats, {}, bounded(call));
-    return { client, ultrapeers: edges[0]?.ultrapeers ?? 0 };
+  const loads = await ofAll(connections, async (edge) => {
+    const { edges } = await unary(edge, getStats, {}, bounded(call));
+    return { edge, ultrapeers: edges[0]?.ultrapeers ?? 0 };
   });
-  return loads.reduce((best, one) => (one.ultrapeers < best.ultrapeers ? one : best)).client;
+  return loads.reduce((best, one) => (one.ultrapeers < best.ultrapeers ? one : best)).edge;
 }
 
-/** A stream that ends where the process behind it fails, unless the caller is the one who ended it. */
-async function* withoutFailures<R>(stream: AsyncIterable<R>, call: RpcCall): AsyncGenerator<R, void, undefined> {
+/** A unary call of one process. @throws RpcError; one that does not answer is named */
+async function unary<Q, R>(
+  { name, client }: ControlledProcess,
+  method: RpcMethod<Q, R, false>,
+  request: Q,
+  options: CallOptions,
+): Promise<R> {
+  if (client === undefined) throw away(name);
+  try {
+    return await callUnary(client, method, request, options);
+  } catch (error) {
+    const silent = error instanceof RpcError && error.code === 'deadline-exceeded';
+    throw silent ? away(name, error) : named(name, error);
+  }
+}
+
+/** A stream of one process. @throws as `unary` */
+async function* stream<Q, R>(
+  { name, client }: ControlledProcess,
+  method: RpcMethod<Q, R, true>,
+  request: Q,
+  options: CallOptions,
+): AsyncGenerator<R, void, undefined> {
+  if (client === undefined) throw away(name);
+  try {
+    yield* callStream(client, method, request, options);
+  } catch (error) {
+    throw named(name, error);
+  }
+}
+
+function away(name: string, cause?: unknown): RpcError {
+  return new RpcError('unavailable', `${name} does not answer; it may be starting`, { code: SERVICE_AWAY, cause });
+}
+
+/** An error that says which process did not answer; what one answered stays as it is. */
+function named(name: string, error: unknown): unknown {
+  return error instanceof RpcError && error.code === 'unavailable' ? away(name, error) : error;
+}
+
+/** A stream that ends where the process behind it fails, and notes why, unless the caller is the one who ended it. */
+async function* withoutFailures<R>(
+  stream: AsyncIterable<R>,
+  call: RpcCall,
+  failures: unknown[],
+): AsyncGenerator<R, void, undefined> {
   try {
     yield* stream;
   } catch (error) {
     if (call.signal.aborted) throw error;
+    failures.push(error);
   }
 }
 

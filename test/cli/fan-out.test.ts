@@ -12,7 +12,7 @@ import {
   type RpcServer,
   type RpcService,
 } from '@filbert/kit';
-import { fanOutControl, type ControlledProcess } from '../../cli/src/up/control-fan-out.ts';
+import { fanOutControl, SERVICE_AWAY, type ControlledProcess } from '../../cli/src/control/fan-out.ts';
 
 type Client = ReturnType<typeof createRpcClient>;
 
@@ -62,9 +62,9 @@ describe('supervisor: control of several processes', () => {
         },
         connect({ address }) {
           dialled.push(`${name} ${address}`);
-          return { accepted: true, reason: '' };
+          return connectionsV1.ConnectResponse.fromPartial({ accepted: true });
         },
-        disconnect: ({ link }) => ({ found: link === 1 }),
+        disconnect: ({ edgeId, link }) => ({ found: (edgeId === '' || edgeId === name) && link === 1 }),
         getStats: () => ({ edges: [stats] }),
       }),
     ]);
@@ -138,7 +138,7 @@ describe('supervisor: control of several processes', () => {
 
   it('dials from the connections process with the fewest ultrapeers', async () => {
     const client = await node([await edge('edge-0', 3), await edge('edge-1', 1), await edge('edge-2', 2)]);
-    const { accepted } = await callUnary(client, edges.connect, { address: '10.0.0.1:1' }, { timeoutMs });
+    const { accepted } = await callUnary(client, edges.connect, { address: '10.0.0.1:1', waitMs: 0 }, { timeoutMs });
     assert.equal(accepted, true);
     assert.deepEqual(dialled, ['edge-1 10.0.0.1:1']);
   });
@@ -152,9 +152,12 @@ describe('supervisor: control of several processes', () => {
     assert.equal((await call(several, 'edge-9')).found, false);
     await assert.rejects(call(several, ''), { kind: 'invalid-argument' });
     assert.equal((await call(one, '')).found, true);
+    const halfAway = await node([await edge('edge-0', 0), { name: 'edge-1', client: undefined }]);
+    assert.equal((await call(halfAway, 'edge-0')).found, true);
+    await assert.rejects(call(halfAway, 'edge-1'), { kind: 'unavailable', code: SERVICE_AWAY });
   });
 
-  it('starts a download at the worker with the fewest, but one that is under way at the worker that has it', async () => {
+  it('starts a download at the worker with the fewest, unless one has the file under way, or finished', async () => {
     const { DownloadState } = transfersV1;
     const started: string[] = [];
     const [paused, done, fresh] = ['A', 'B', 'C'].map((digit) => digit.repeat(32));
@@ -178,7 +181,7 @@ describe('supervisor: control of several processes', () => {
     }
     assert.deepEqual(
       started,
-      targets.map((target, at) => `transfers-${at === 0 ? 0 : 1} ${target}`),
+      targets.map((target, at) => `transfers-${[0, 2, 1, 1][at]} ${target}`),
     );
   });
 
@@ -249,7 +252,10 @@ describe('supervisor: control of several processes', () => {
       error instanceof RpcError && error.kind === 'unavailable' && message.test(error.message);
     await assert.rejects(linksOf(client), away(/edge-0/));
     const { getFacts } = bootstrapV1.BootstrapServiceService;
-    await assert.rejects(callUnary(client, getFacts, {}, { timeoutMs }), away(/bootstrap is being started again/));
+    await assert.rejects(
+      callUnary(client, getFacts, {}, { timeoutMs }),
+      away(/^bootstrap does not answer; it may be starting$/),
+    );
     const { getStats } = routerV1.RouterServiceService;
     await assert.rejects(callUnary(client, getStats, {}, { timeoutMs }), away(/away/));
   });

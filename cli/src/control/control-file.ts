@@ -2,7 +2,7 @@ import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeFolder, parseHostPort, type HostPort } from '@filbert/kit';
 import { z } from 'zod';
-import { CommandError, ExitCode } from './exit-codes.ts';
+import { CommandError, ExitCode } from '../exit-codes.ts';
 
 /** What a running node leaves in its data folder, so that the command line finds it. */
 const ControlFile = z.object({

@@ -1,0 +1,95 @@
+import { createRpcClient, formatHostPort, parseHostPort, RpcError, type FlagValues, type HostPort } from '@filbert/kit';
+import { findControl } from './control-file.ts';
+import { SERVICE_AWAY, type RpcClient } from './fan-out.ts';
+import { openNodeServices, type NodeServices } from './node-services.ts';
+import { parseServiceAddresses, type ServiceAddresses } from './service-addresses.ts';
+import { CommandError, ExitCode } from '../exit-codes.ts';
+import { printable } from '../commands/show.ts';
+
+/** A call to the node may take this long. */
+export const CALL_TIMEOUT_MS = 5_000;
+/** Longest sentence of the node that is printed, in characters; peers may have chosen parts of it. */
+export const MAX_SENTENCE_CHARS = 300;
+
+export type Client = RpcClient;
+
+/**
+ * Calls the node that `--control`, or the data folder of `--data`, names; closes the connection afterwards.
+ * @throws CommandError with a sentence where it cannot be reached or refuses
+ */
+export async function withNode<T>(flags: FlagValues, work: (client: Client) => Promise<T>): Promise<T> {
+  const node = await openNode(flags);
+  try {
+    return await work(node.client);
+  } catch (error) {
+    if (!(error instanceof RpcError)) throw error;
+    const sentence = printable(error.message, MAX_SENTENCE_CHARS);
+    if (error.code === SERVICE_AWAY) throw new CommandError(ExitCode.unavailable, sentence, { cause: error });
+    const away = error.code === 'unavailable' || error.code === 'deadline-exceeded';
+    throw new CommandError(
+      away ? ExitCode.unavailable : ExitCode.failed,
+      `${node.name} ${away ? 'does not answer: is it running?' : `refused: ${sentence}`}`,
+      { cause: error },
+    );
+  } finally {
+    await node.close();
+  }
+}
+
+interface OpenNode extends NodeServices {
+  /** In sentences. */
+  readonly name: string;
+}
+
+async function openNode(flags: FlagValues): Promise<OpenNode> {
+  const token = controlToken();
+  const given = controlFlag(flags);
+  if (given?.includes('=') === true) {
+    return { name: 'the node', ...(await openNodeServices(serviceAddresses(given), token)) };
+  }
+  const address = given === undefined ? findControl(dataFolder(flags)) : controlAddress(given);
+  const client = createRpcClient({ address, token });
+  return {
+    name: `the node at ${formatHostPort(address)}`,
+    client,
+    close() {
+      client.close();
+      return Promise.resolve();
+    },
+  };
+}
+
+function controlFlag(flags: FlagValues): string | undefined {
+  const given = flags['control'] ?? process.env['FILBERT_CONTROL'];
+  return typeof given === 'string' && given !== '' ? given : undefined;
+}
+
+function controlToken(): string | undefined {
+  const token = process.env['FILBERT_CONTROL_TOKEN'];
+  return token === '' ? undefined : token;
+}
+
+function dataFolder(flags: FlagValues): string {
+  const data = flags['data'] ?? process.env['FILBERT_DATA'];
+  return typeof data === 'string' && data !== '' ? data : './data';
+}
+
+function controlAddress(given: string): HostPort {
+  const address = parseHostPort(given);
+  if (address === undefined || address.port === 0) {
+    throw new CommandError(
+      ExitCode.usage,
+      `--control ${given}: it must be HOST:PORT, or SERVICE=HOST:PORT for each service`,
+    );
+  }
+  return address;
+}
+
+function serviceAddresses(given: string): ServiceAddresses {
+  try {
+    return parseServiceAddresses(given);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new CommandError(ExitCode.usage, `--control ${given}: ${why}`, { cause: error });
+  }
+}

@@ -1,7 +1,7 @@
 import { CONTROL_PORT, SERVICE_NAMES, type Environment } from './service-environment.ts';
 
-/** A file with the token for control calls. */
-const TOKEN_FILE = 'FILBERT_CONTROL_TOKEN_FILE';
+/** A file with the token for control calls. Only read by what the image runs: to Filbert itself it is no setting. */
+export const TOKEN_FILE = 'FILBERT_CONTROL_TOKEN_FILE';
 
 /**
  * The variables that the command line needs in a container, beside those of the service there: compose and Kubernetes give

@@ -1,11 +1,10 @@
 // What the image runs: `filbert-service.ts NAME` fills in what a service in a container needs and then is that service.
 import { hostname } from 'node:os';
 import { claimName, type ClaimedName } from './claim-name.ts';
+import { TOKEN_FILE } from './command-environment.ts';
 import { readControlToken } from './control-token.ts';
 import { SERVICE_NAMES, serviceEnvironment } from './service-environment.ts';
 
-/** A file with the token for control calls. Only read here: to the services it is no setting. */
-const TOKEN_FILE = 'FILBERT_CONTROL_TOKEN_FILE';
 /** Exit code of a command line that cannot be understood (EX_USAGE). */
 const EXIT_USAGE = 64;
 const DATA = '/data';

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // `filbert` in the image: the command line, which knows where the services of its node are, and their token.
-import { commandEnvironment } from './command-environment.ts';
+import { commandEnvironment, TOKEN_FILE } from './command-environment.ts';
 import { readControlToken } from './control-token.ts';
 
 /** Exit code of a service that cannot be reached (EX_UNAVAILABLE). */
@@ -16,6 +16,7 @@ try {
   process.exitCode = EXIT_UNAVAILABLE;
 }
 if (variables !== undefined) {
+  Reflect.deleteProperty(env, TOKEN_FILE);
   Object.assign(env, variables);
   await import('../../cli/src/main.ts');
 }

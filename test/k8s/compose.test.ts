@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { parse } from 'yaml';
-import { JOBS_BUCKET_BYTES, LEASES_BUCKET_BYTES } from '../../services/transfers/src/jobs/kv-job-store.ts';
+import { JOBS_BUCKET_BYTES } from '../../services/transfers/src/jobs/job-records.ts';
+import { LEASES_BUCKET_BYTES } from '../../services/transfers/src/jobs/kv-job-store.ts';
 import { compose, ROOT } from './support/manifests.ts';
 import { environmentProblems, SERVICES } from './support/services.ts';
 import { serviceEnvironment, SERVICE_NAMES } from '../../scripts/containers/service-environment.ts';

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { connectNatsKeyValue, type KeyValueStore, type KvBucket } from '@filbert/kit';
-import { JOBS_BUCKET_BYTES, MAX_RECORD_BYTES } from '../../../services/transfers/src/jobs/kv-job-store.ts';
+import { JOBS_BUCKET_BYTES, MAX_RECORD_BYTES } from '../../../services/transfers/src/jobs/job-records.ts';
 import { decodeJob, type OwnedJob } from '../../../services/transfers/src/jobs/stored-download.ts';
 import type { NodeProcess } from '../../support/node-process.ts';
 

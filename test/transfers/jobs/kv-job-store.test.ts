@@ -2,11 +2,9 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { connectNatsKeyValue, createLogger, type KvBucket } from '@filbert/kit';
 import type { JobStore, StoredJob } from '../../../services/transfers/src/jobs/job-store.ts';
-import {
-  KvJobStore,
-  MAX_RECORD_BYTES,
-  MAX_TAKEOVERS_PER_LOOK,
-} from '../../../services/transfers/src/jobs/kv-job-store.ts';
+import { MAX_RECORD_BYTES } from '../../../services/transfers/src/jobs/job-records.ts';
+import { KvJobStore } from '../../../services/transfers/src/jobs/kv-job-store.ts';
+import { MAX_TAKEOVERS_PER_LOOK } from '../../../services/transfers/src/jobs/takeovers.ts';
 import { decodeJob, encodeJob } from '../../../services/transfers/src/jobs/stored-download.ts';
 import { MAX_RANGES } from '../../../services/transfers/src/download/range-set.ts';
 import { MAX_SOURCES } from '../../../services/transfers/src/download/source-pool.ts';

@@ -75,6 +75,11 @@ export class JobStoreError extends Error {
   }
 }
 
+/** The store is not reached, or refuses, and nothing is known to have changed. */
+export function unavailable(message: string, cause?: unknown): JobStoreError {
+  return new JobStoreError('jobs-unavailable', message, { cause });
+}
+
 /** Keeps the downloads of one worker. */
 export interface JobStore {
   readonly counters: JobCounters;

@@ -1,11 +1,11 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { startSpan, type Logger } from '@filbert/kit';
 import type { PeerAddress, Sha1 } from '@filbert/gnutella';
 import type { BlameReason, TransfersCounters } from '../counters.ts';
 import type { Bandwidth } from '../http/bandwidth.ts';
-import { JobStoreError, type JobStore, type StoredJob, type StoredState } from '../jobs/job-store.ts';
+import type { JobStore, StoredJob, StoredState } from '../jobs/job-store.ts';
 import { nextChunk } from './chunk-plan.ts';
 import { ClaimedSize } from './claimed-size.ts';
+import { DownloadNotes } from './download-notes.ts';
 import { fetchFromSource } from './fetch-from-source.ts';
 import { FetchedBytes } from './fetched-bytes.ts';
 import { DiskError, type WriteAt } from './part-file.ts';
@@ -15,6 +15,7 @@ import { RateMeter } from './rate-meter.ts';
 import type { Source, SourceFacts } from './source.ts';
 import { SourcePool } from './source-pool.ts';
 import type { SessionDownload } from './source-session.ts';
+import { SourceSessions, type SessionBudget } from './source-sessions.ts';
 import type { DownloadTimings } from './timings.ts';
 
 /** Sources asked at one time for one download. */
@@ -23,19 +24,10 @@ export const MAX_ACTIVE_SOURCES = 6;
 const RECONNECT_MS = 50;
 /** Longest time between two looks at what can be done, in ms. */
 const LONGEST_NAP_MS = 60_000;
-/** Between two attempts to note what has to be on record before the next step, in ms. */
-const NOTE_AGAIN_MS = 250;
 
 /** What a download does now. */
 export type DownloadState =
   'queued' | 'running' | 'waiting' | 'verifying' | 'completed' | 'paused' | 'disk-full' | 'failed' | 'cancelled';
-
-/** Connections to sources that all downloads share. */
-export interface SessionBudget {
-  /** False where all are in use; downloads that wait for one are nudged when one is given back. */
-  tryTake(): boolean;
-  give(): void;
-}
 
 export interface DownloadDependencies {
   readonly folder: string;
@@ -65,7 +57,8 @@ export class Download implements SessionDownload {
   readonly #fetched: FetchedBytes;
   readonly #rate = new RateMeter();
   readonly #fetching = new Set<Range>();
-  readonly #sessions = new Set<Promise<void>>();
+  readonly #sessions: SourceSessions;
+  readonly #notes: DownloadNotes;
   readonly #size: ClaimedSize;
   #oneSourceOnly: boolean;
   #state: DownloadState;
@@ -74,16 +67,12 @@ export class Download implements SessionDownload {
   #finishedAtMs: number;
   #nextAttemptAtMs = 0;
   #stopping = new AbortController();
-  #round = new AbortController();
   #running: Promise<void> | undefined;
   #isEnding = false;
   #startAgain = false;
   #isCancelled = false;
   #wake: (() => void) | undefined;
   #failure: Error | undefined;
-  /** Another worker has it: nothing of it is noted or removed here any more. */
-  #isDropped = false;
-  #owesNote = false;
 
   constructor(job: StoredJob, deps: DownloadDependencies) {
     this.#deps = deps;
@@ -109,6 +98,13 @@ export class Download implements SessionDownload {
       partIsShared,
       nextPart: () => deps.store.fence(job.id),
       ...(writeAt === undefined ? {} : { writeAt }),
+    });
+    const { store, logger, budget } = deps;
+    this.#notes = new DownloadNotes({ id: job.id, store, logger, stored: () => this.#stored() });
+    this.#sessions = new SourceSessions({
+      budget,
+      talk: (source, round) => this.#talk(source, round),
+      onEnded: () => this.#touch(),
     });
     this.addSources(job.sources);
   }
@@ -175,7 +171,7 @@ export class Download implements SessionDownload {
 
   /** Goes on, unless it is completed or running already. */
   start(): void {
-    if (this.#state === 'completed' || this.#isCancelled || this.#isDropped) return;
+    if (this.#state === 'completed' || this.#isCancelled || this.#notes.isDropped) return;
     if (this.#running !== undefined) {
       // Told to go on while it is still putting its things away: it does so then.
       this.#startAgain = this.#isEnding;
@@ -204,7 +200,7 @@ export class Download implements SessionDownload {
   async halt(): Promise<void> {
     this.#startAgain = false;
     this.#stopping.abort();
-    this.#round.abort();
+    this.#sessions.endRound();
     this.#touch();
     await this.#running;
   }
@@ -213,7 +209,7 @@ export class Download implements SessionDownload {
     await this.halt();
     if (this.#state === 'completed') return;
     this.#set('paused', 'paused by a person');
-    await this.#save();
+    await this.#notes.save();
   }
 
   /**
@@ -225,7 +221,7 @@ export class Download implements SessionDownload {
     await this.halt();
     try {
       // First: while the store cannot be reached, another worker may be about to go on with these bytes.
-      await this.#deps.store.remove(this.id);
+      await this.#notes.remove();
     } catch (error) {
       this.#isCancelled = false;
       if (wasRunning) this.start();
@@ -237,19 +233,19 @@ export class Download implements SessionDownload {
 
   /** Lets go of it without a trace: another worker has it now. */
   async drop(): Promise<void> {
-    this.#isDropped = true;
+    this.#notes.drop();
     await this.halt();
   }
 
   /** Puts a new job on record in the store. @throws what the store throws */
   create(): Promise<void> {
-    return this.#deps.store.create(this.#stored());
+    return this.#notes.create();
   }
 
   /** Told once a second: keeps the rate that is shown, and notes what could not be noted when it was due. */
   tick(): void {
     if (this.#rate.tick(this.#sessions.size > 0)) this.version++;
-    if (this.#owesNote && !this.#isDropped) void this.#save();
+    void this.#notes.makeUp();
   }
 
   /** A place for a connection may have become free. */
@@ -258,7 +254,7 @@ export class Download implements SessionDownload {
   }
 
   nextChunk(): Range | undefined {
-    if (this.#stopping.signal.aborted || this.#round.signal.aborted) return undefined;
+    if (this.#stopping.signal.aborted || this.#sessions.isRoundOver) return undefined;
     const chunk = this.#nextGap();
     if (chunk !== undefined) this.#fetching.add(chunk);
     return chunk;
@@ -298,11 +294,11 @@ export class Download implements SessionDownload {
     try {
       if (await this.#wasFinished(signal)) return;
       await this.#fetched.open(this.#size.bytes, () => this.#confirm(), signal);
-      await this.#save();
+      await this.#notes.save();
       while (!signal.aborted) {
         if (this.#failure !== undefined) throw this.#failure;
         if (this.#size.bytes === this.#fetched.written.bytes) {
-          await this.#endRound();
+          await this.#sessions.nextRound();
           if (await this.#finish(signal)) return;
           continue;
         }
@@ -316,10 +312,10 @@ export class Download implements SessionDownload {
     } finally {
       this.#isEnding = true;
       clearInterval(checkpoints);
-      await this.#endRound();
-      if (!this.#isDropped) await this.#checkpoint();
+      await this.#sessions.nextRound();
+      if (!this.#notes.isDropped) await this.#checkpoint();
       await this.#fetched.close().catch(() => undefined);
-      if (!this.#isDropped) await this.#save();
+      await this.#notes.save();
     }
   }
 
@@ -341,27 +337,13 @@ export class Download implements SessionDownload {
   }
 
   #launch(now: number): void {
-    const most = this.#oneSourceOnly ? 1 : MAX_ACTIVE_SOURCES;
     const only = this.#goesOnWith(now);
-    let starved = false;
-    for (const source of this.#sources) {
-      if (only !== undefined && source !== only) continue;
-      if (this.#sessions.size >= most) break;
-      if (!source.isReady(now)) continue;
-      if (this.#nextGap() === undefined) break;
-      if (!this.#deps.budget.tryTake()) {
-        starved = true;
-        break;
-      }
-      source.active = true;
-      const session = this.#session(source).finally(() => {
-        source.active = false;
-        this.#sessions.delete(session);
-        this.#deps.budget.give();
-        this.#touch();
-      });
-      this.#sessions.add(session);
-    }
+    const starved = this.#sessions.launch(
+      only === undefined ? this.#sources : [only],
+      now,
+      this.#oneSourceOnly ? 1 : MAX_ACTIVE_SOURCES,
+      () => this.#nextGap() !== undefined,
+    );
     this.#describe(starved);
   }
 
@@ -374,8 +356,8 @@ export class Download implements SessionDownload {
     return source.active || source.restUntilMs - now <= RECONNECT_MS ? source : undefined;
   }
 
-  async #session(source: Source): Promise<void> {
-    const signal = AbortSignal.any([this.#stopping.signal, this.#round.signal]);
+  async #talk(source: Source, round: AbortSignal): Promise<void> {
+    const signal = AbortSignal.any([this.#stopping.signal, round]);
     try {
       const hasOthers = [...this.#fetched.contributors].some((key) => key !== source.key);
       if (this.#oneSourceOnly && hasOthers) await this.#discard();
@@ -385,7 +367,7 @@ export class Download implements SessionDownload {
       else source.restUntilMs = this.#deps.wallClock() + RECONNECT_MS;
     } catch (error) {
       this.#failure ??= error instanceof Error ? error : new Error(String(error));
-      this.#round.abort();
+      this.#sessions.endRound();
     }
   }
 
@@ -397,7 +379,7 @@ export class Download implements SessionDownload {
     // Whoever told the size may have lied: others that were held to it get another chance.
     if (this.#size.isFrom(source.key) && this.#sources.hasBlamed('wrong-size')) {
       this.#forgetSize();
-      this.#round.abort();
+      this.#sessions.endRound();
     }
   }
 
@@ -421,8 +403,8 @@ export class Download implements SessionDownload {
   /** @param launchedAtMs the time that `#launch` went by */
   async #nap(launchedAtMs: number): Promise<void> {
     // A size was taken back or the disk failed: nothing of this round goes on.
-    if (this.#round.signal.aborted) {
-      await this.#endRound();
+    if (this.#sessions.isRoundOver) {
+      await this.#sessions.nextRound();
       if (this.#failure === undefined && this.#size.bytes === undefined) await this.#discard();
       return;
     }
@@ -439,13 +421,6 @@ export class Download implements SessionDownload {
       };
     });
     this.#wake = undefined;
-  }
-
-  /** Ends all sessions and waits for them; the next round starts with clean hands. */
-  async #endRound(): Promise<void> {
-    this.#round.abort();
-    await Promise.allSettled([...this.#sessions]);
-    this.#round = new AbortController();
   }
 
   /** @returns false where the hash was wrong and fetching begins anew */
@@ -495,58 +470,20 @@ export class Download implements SessionDownload {
   /** Makes what was written durable and notes it. */
   async #checkpoint(): Promise<void> {
     try {
-      await this.#fetched.checkpoint(() => this.#put());
+      await this.#fetched.checkpoint(() => this.#notes.put());
     } catch (error) {
       if (error instanceof DiskError) {
         this.#failure ??= error;
         this.#touch();
-      } else this.#notNoted(error);
+      } else this.#notes.failed(error);
     }
   }
 
-  /** Notes the job; what fails is made up for. */
-  async #save(): Promise<void> {
-    try {
-      await this.#put();
-    } catch (error) {
-      this.#notNoted(error);
-    }
-  }
-
-  /**
-   * Notes the job before something that cannot be undone, however long the store is away: nobody else has it then.
-   * @throws JobStoreError `download-taken-away`; also the reason of being stopped
-   */
-  async #confirm(): Promise<void> {
-    const { signal } = this.#stopping;
-    for (;;) {
-      signal.throwIfAborted();
-      try {
-        await this.#put();
-        return;
-      } catch (error) {
-        this.#notNoted(error);
-        // A store of this machine alone: nobody else can have the job.
-        if (!(error instanceof JobStoreError)) return;
-        if (error.code !== 'jobs-unavailable') throw error;
-      }
-      this.#set(this.#state, 'it goes on when its state can be noted: see the log');
-      await sleep(NOTE_AGAIN_MS, undefined, { signal });
-    }
-  }
-
-  async #put(): Promise<void> {
-    await this.#deps.store.put(this.#stored());
-    if (!this.#owesNote) return;
-    this.#owesNote = false;
-    this.#deps.logger.info({ download: this.id }, 'the state of a download is noted again');
-  }
-
-  #notNoted(error: unknown): void {
-    if (this.#isDropped || (error instanceof JobStoreError && error.code === 'download-taken-away')) return;
-    if (!this.#owesNote)
-      this.#deps.logger.warn({ err: error, download: this.id }, 'the state of a download is not noted');
-    this.#owesNote = true;
+  /** Before something that cannot be undone: nobody else has the job. @throws as `DownloadNotes.confirm` */
+  #confirm(): Promise<void> {
+    return this.#notes.confirm(this.#stopping.signal, () =>
+      this.#set(this.#state, 'it goes on when its state can be noted: see the log'),
+    );
   }
 
   #failed(error: unknown): void {

@@ -11,9 +11,10 @@ import {
 } from '@filbert/gnutella';
 import type { Magnet, Sha1 } from '@filbert/gnutella';
 import type { StoredJob } from '../jobs/job-store.ts';
-import { Download, type DownloadDependencies, type SessionBudget } from './download.ts';
+import { Download, type DownloadDependencies } from './download.ts';
 import { safeFileName } from './file-names.ts';
 import type { SourceFacts } from './source.ts';
+import type { SessionBudget } from './source-sessions.ts';
 
 /** Downloads known at one time, finished ones included; a new one is refused. */
 export const MAX_DOWNLOADS = 1_000;

@@ -150,7 +150,7 @@ describe('RouterShard: query hits', () => {
     }
     assert.deepEqual(world.verdicts(answerer), [0, 4, 0]);
     assert.equal(world.shard.counters.dropped['servent-guid-refused'], 4);
-    assert.equal(world.shard.pushRoutes.size, 0);
+    assert.equal(world.shard.servents.routes.size, 0);
   });
 
   it('router: a query that brought very many records gets no more', () => {

@@ -222,7 +222,7 @@ describe('RouterShard: learned ways', () => {
     world.shard.learn(own, from);
     assert.deepEqual(receivers(world.send(world.ultrapeer(), push(own))), [from]);
     world.shard.learn(own.subarray(0, 15), from);
-    assert.equal(world.shard.pushRoutes.size, 1);
+    assert.equal(world.shard.servents.routes.size, 1);
   });
 
   it('router: what is taught stands by itself, however the frame it came in is reused', () => {

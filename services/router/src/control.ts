@@ -21,7 +21,7 @@ function shardStats(router: Router): routerV1.ShardStats {
     leavesWithTable: shard?.links.leavesWithTable ?? 0,
     ultrapeersWithTable: shard?.links.ultrapeersWithTable ?? 0,
     queryRoutes: shard?.queryRoutes.size ?? 0,
-    pushRoutes: shard?.pushRoutes.size ?? 0,
+    pushRoutes: shard?.servents.routes.size ?? 0,
     leafSearches: shard?.searches.active ?? 0,
     queries: counters?.queries ?? 0,
     queryDuplicates: counters?.dropped.duplicate ?? 0,

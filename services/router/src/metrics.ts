@@ -17,7 +17,7 @@ export function declareMetrics(metrics: Metrics, routers: readonly Router[], ing
   metrics.gaugeFrom('links', 'Links known.', () => sum((shard) => shard.links.size));
   metrics.gaugeFrom('leaf_tables', 'Leaves with a usable table.', () => sum((shard) => shard.links.leavesWithTable));
   metrics.gaugeFrom('query_routes', 'Query GUIDs remembered.', () => sum((shard) => shard.queryRoutes.size));
-  metrics.gaugeFrom('push_routes', 'Servent GUIDs remembered.', () => sum((shard) => shard.pushRoutes.size));
+  metrics.gaugeFrom('push_routes', 'Servent GUIDs remembered.', () => sum((shard) => shard.servents.routes.size));
   metrics.gaugeFrom('leaf_searches', 'Searches under way for leaves.', () => sum((shard) => shard.searches.active));
   metrics.counterFrom(
     'kicks_total',
@@ -65,7 +65,7 @@ export function declareMetrics(metrics: Metrics, routers: readonly Router[], ing
   );
   metrics.counterFrom('routes_expired_total', 'Routes forgotten with their generation, by table.', ROUTE_TABLES, () => [
     { labels: { table: 'query' }, value: sum((shard) => shard.queryRoutes.expired) },
-    { labels: { table: 'push' }, value: sum((shard) => shard.pushRoutes.expired) },
+    { labels: { table: 'push' }, value: sum((shard) => shard.servents.routes.expired) },
   ]);
   metrics.counterFrom(
     'route_generations_full_total',
@@ -73,7 +73,7 @@ export function declareMetrics(metrics: Metrics, routers: readonly Router[], ing
     ROUTE_TABLES,
     () => [
       { labels: { table: 'query' }, value: sum((shard) => shard.queryRoutes.fullRotations) },
-      { labels: { table: 'push' }, value: sum((shard) => shard.pushRoutes.fullRotations) },
+      { labels: { table: 'push' }, value: sum((shard) => shard.servents.routes.fullRotations) },
     ],
   );
   metrics.counterFrom(

@@ -1,13 +1,6 @@
 import { Descriptor, FUNCTION_OFFSET, GUID_BYTES, HEADER_BYTES, PUSH_BYTES, TTL_OFFSET } from '@filbert/gnutella';
 import { PushProxyResult } from '@filbert/contracts';
-import type { Link } from './link-table.ts';
-import {
-  createProxiedPushes,
-  MAX_PROXIED_PUSHES,
-  PROXIED_PUSH_WINDOW_MS,
-  ProxiedColumn,
-  WAYS_PER_SERVENT,
-} from './routes.ts';
+import { createProxiedPushes, MAX_PROXIED_PUSHES, PROXIED_PUSH_WINDOW_MS, ProxiedColumn } from './routes.ts';
 import type { RouterShard } from './shard.ts';
 
 /** What became of PUSHes asked for over HTTP: labels of a metric. */
@@ -26,12 +19,12 @@ export class PushProxy {
     'too-often': 0,
     malformed: 0,
   };
-  readonly #shard: Pick<RouterShard, 'links' | 'pushRoutes' | 'outbox'>;
+  readonly #shard: Pick<RouterShard, 'links' | 'servents' | 'outbox'>;
   readonly #now: () => number;
   readonly #proxied;
 
   /** @param now ms, monotonic */
-  constructor(shard: Pick<RouterShard, 'links' | 'pushRoutes' | 'outbox'>, now: () => number) {
+  constructor(shard: Pick<RouterShard, 'links' | 'servents' | 'outbox'>, now: () => number) {
     this.#shard = shard;
     this.#now = now;
     this.#proxied = createProxiedPushes(now);
@@ -55,27 +48,15 @@ export class PushProxy {
 
   #pass(push: Uint8Array): PushProxyOutcome {
     if (push.length < HEADER_BYTES + PUSH_BYTES || push[FUNCTION_OFFSET] !== Descriptor.PUSH) return 'malformed';
-    const { links, outbox } = this.#shard;
+    const { links, outbox, servents } = this.#shard;
     const servent = Buffer.from(push.buffer, push.byteOffset + HEADER_BYTES, GUID_BYTES);
     const neighbour = links.byGuid(servent);
-    const link = neighbour ?? this.#way(servent);
+    const link = neighbour ?? servents.wayTo(servent);
     if (link === undefined) return 'not-connected';
     if (!this.#admit(servent)) return 'too-often';
     const ttl = neighbour === undefined ? link.limitTtl(push[TTL_OFFSET] as number) : NEIGHBOUR_TTL;
     outbox.send(push, 0, push.length, ttl, 0, link);
     return neighbour === undefined ? 'routed' : 'sent';
-  }
-
-  #way(servent: Uint8Array): Link | undefined {
-    const { links, pushRoutes } = this.#shard;
-    const route = pushRoutes.find(servent, 0);
-    if (route < 0) return undefined;
-    for (let i = 0; i < WAYS_PER_SERVENT; i++) {
-      const serial = pushRoutes.get(route, i);
-      const link = serial === 0 ? undefined : links.bySerial(serial);
-      if (link !== undefined) return link;
-    }
-    return undefined;
   }
 
   #admit(servent: Uint8Array): boolean {

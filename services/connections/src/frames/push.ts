@@ -7,13 +7,12 @@ import {
   isUsablePeerAddress,
   NO_IPV4,
   parseGgepTail,
+  PUSH_BYTES,
 } from '@filbert/gnutella';
 import type { FrameDropReason } from '../counters.ts';
 import type { PeerLink } from '../link/peer-link.ts';
 import { dropBad, type EdgeContext } from './edge-context.ts';
 
-/** Fixed part of a PUSH (docs/protocol/02 §8). */
-const PUSH_BYTES = 26;
 const IP_OFFSET = 20;
 const PORT_OFFSET = 24;
 const IPV6_BYTES = 16;

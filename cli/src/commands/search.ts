@@ -71,7 +71,9 @@ async function sayWhereAlone(client: Client): Promise<void> {
     const { getStats } = connectionsV1.ConnectionsServiceService;
     const { edges } = await callUnary(client, getStats, {}, { timeoutMs: CALL_TIMEOUT_MS });
     if (edges.some(({ leaves, ultrapeers }) => leaves + ultrapeers > 0)) return;
-    console.error('the node has no peers that could be asked; "filbert connect" dials one (its own files are no results)');
+    console.error(
+      'the node has no peers that could be asked; "filbert connect" dials one (its own files are no results)',
+    );
   } catch {
     // The search itself tells what is wrong with the node.
   }

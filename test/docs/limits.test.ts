@@ -117,7 +117,7 @@ const NO_LIMITS: ReadonlySet<string> = new Set([
   'EPOCH_LIMIT packages/kit/src/clock/epoch.ts',
   'FOR_EVER_MS cli/src/up/supervisor.ts',
   'FOR_EVER_MS packages/kit/src/service-process/service-process.ts',
-  'HOUR_MS services/transfers/src/http/upload-server.ts',
+  'HOUR_MS services/transfers/src/http/listings.ts',
   'LONGEST_KIND services/connections/src/frames/greedy-text.ts',
   'MAX_INDEX services/transfers/src/http/push-proxy.ts',
   'MAX_RATE services/transfers/src/config.ts',

@@ -6,7 +6,7 @@ import type { Download, DownloadState } from './download/download.ts';
 import type { TransfersErrorCode } from './download/downloads.ts';
 import { MAX_SOURCES } from './download/source-pool.ts';
 import type { Source, SourceFacts } from './download/source.ts';
-import type { Upload } from './http/upload-server.ts';
+import type { Upload } from './http/file-uploads.ts';
 import type { JobStoreErrorCode } from './jobs/job-store.ts';
 import type { Transfers } from './transfers.ts';
 

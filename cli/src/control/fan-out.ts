@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bootstrapV1, connectionsV1, routerV1, searchV1, transfersV1 } from '@filbert/contracts';
-import { base32Encode } from '@filbert/gnutella';
+import { base32Encode, parseFileTarget } from '@filbert/gnutella';
 import {
   callStream,
   callUnary,
@@ -13,7 +13,6 @@ import {
   type RpcMethod,
   type RpcService,
 } from '@filbert/kit';
-import { readTarget } from '../download/target.ts';
 
 /** Longest time that one process may take to answer a unary call, ms: less than callers wait. */
 const CHILD_CALL_TIMEOUT_MS = 3_000;
@@ -172,12 +171,9 @@ function transfersControl(workers: readonly ControlledProcess[]): RpcService {
 }
 
 /** Base32; undefined for what no worker would take. */
-function sha1OfTarget(target: string): string | undefined {
-  try {
-    return base32Encode(readTarget(target).sha1);
-  } catch {
-    return undefined;
-  }
+function sha1OfTarget(text: string): string | undefined {
+  const target = parseFileTarget(text);
+  return target.ok ? base32Encode(target.value.sha1) : undefined;
 }
 
 /**

@@ -1,13 +1,4 @@
-import {
-  asSha1,
-  formatMagnet,
-  formatSha1Urn,
-  hexDecode,
-  parseMagnet,
-  parseSha1Urn,
-  sha1FromBase32,
-  type Sha1,
-} from '@filbert/gnutella';
+import { formatMagnet, formatSha1Urn, hostsServingByHash, parseFileTarget, type Sha1 } from '@filbert/gnutella';
 import { CommandError, ExitCode } from '../exit-codes.ts';
 
 /** What a person wants fetched. */
@@ -31,31 +22,18 @@ export interface DownloadTarget {
  */
 export function readTarget(typed: string): DownloadTarget {
   const text = typed.trim();
-  if (/^magnet:/i.test(text)) {
-    const magnet = parseMagnet(text);
-    if (!magnet.ok || magnet.value.sha1 === undefined) {
-      throw new CommandError(ExitCode.usage, 'the magnet link names no SHA-1 that can be read');
-    }
-    const { sha1, name, exactSources, acceptableSources } = magnet.value;
-    const hasSources = [...exactSources, ...acceptableSources].some(servesByHash);
-    const urn = formatSha1Urn(sha1);
-    const query = formatMagnet({ sha1, ...(name !== undefined && { name }), exactSources: [], acceptableSources: [] });
-    return { text, sha1, urn, query, name, hasSources };
-  }
-  const hex = text.length === 40 ? hexDecode(text) : undefined;
-  const sha1 = hex === undefined ? (sha1FromBase32(text) ?? parseSha1Urn(text)) : asSha1(hex);
-  if (sha1 === undefined) {
+  const target = parseFileTarget(text);
+  if (!target.ok) {
     throw new CommandError(
       ExitCode.usage,
-      'what to download must be a magnet link, urn:sha1:…, 32 base32 digits or 40 hex digits',
+      target.reason === 'no-sha1'
+        ? 'the magnet link names no SHA-1 that can be read'
+        : 'what to download must be a magnet link, urn:sha1:…, 32 base32 digits or 40 hex digits',
     );
   }
+  const { sha1, name } = target.value;
   const urn = formatSha1Urn(sha1);
-  return { text, sha1, urn, query: urn, name: undefined, hasSources: false };
-}
-
-/** Other web addresses in a magnet are not fetched from. */
-function servesByHash(address: string): boolean {
-  const url = URL.parse(address);
-  return url?.protocol === 'http:' && /^\/uri-res\/n2r$/i.test(url.pathname);
+  const named = { sha1, ...(name !== undefined && { name }), exactSources: [], acceptableSources: [] };
+  const query = name === undefined ? urn : formatMagnet(named);
+  return { text, sha1, urn, query, name, hasSources: hostsServingByHash(target.value).length > 0 };
 }

@@ -1,15 +1,14 @@
 import { createHash } from 'node:crypto';
 import { lstat } from 'node:fs/promises';
 import {
-  parseMagnet,
-  parseSha1Urn,
-  sha1FromBase32,
   base32Encode,
-  asSha1,
-  hexDecode,
+  hostsServingByHash,
+  parseFileTarget,
   parsePeerAddress,
+  type FileTarget,
+  type FileTargetRefusal,
+  type Sha1,
 } from '@filbert/gnutella';
-import type { Magnet, Sha1 } from '@filbert/gnutella';
 import type { StoredJob } from '../jobs/job-store.ts';
 import { Download, type DownloadDependencies } from './download.ts';
 import { safeFileName } from './file-names.ts';
@@ -26,6 +25,12 @@ export const MAX_TAKEN_AWAY = 1_000;
 export const MAX_SESSIONS = 64;
 const EMPTY_SHA1 = createHash('sha1').digest();
 const RATE_INTERVAL_MS = 1_000;
+/** Of a source whose link names no port. */
+const HTTP_PORT = 80;
+const TARGET_PROBLEMS: Readonly<Record<FileTargetRefusal, string>> = {
+  'no-sha1': 'the magnet link names no SHA-1',
+  'not-a-target': 'it must be a magnet link, urn:sha1:…, 32 base32 digits or 40 hex digits',
+};
 
 export type TransfersErrorCode = 'bad-target' | 'too-many-downloads' | 'no-such-download' | 'download-is-finished';
 
@@ -135,15 +140,15 @@ export class Downloads {
    * @throws TransfersError `bad-target`, `too-many-downloads`; what the store throws, and then nothing was begun
    */
   async add(request: DownloadRequest): Promise<{ readonly download: Download; readonly created: boolean }> {
-    const magnet = readTarget(request.target);
+    const target = readTarget(request.target);
     // A link is anybody's, so what it names is judged as an address that a peer told.
-    const sources = [...request.sources, ...magnetSources(magnet).filter(this.#options.isUsableSource)];
-    const stated = request.sizeBytes > 0 ? request.sizeBytes : magnet.sizeBytes;
+    const sources = [...request.sources, ...magnetSources(target).filter(this.#options.isUsableSource)];
+    const stated = request.sizeBytes > 0 ? request.sizeBytes : target.sizeBytes;
     // No range can be asked of the empty file; its hash says that it is empty.
-    const sizeBytes = EMPTY_SHA1.equals(magnet.sha1) ? 0 : stated;
+    const sizeBytes = EMPTY_SHA1.equals(target.sha1) ? 0 : stated;
     await this.#forgetOldest();
-    const finished = await this.#finishedOfFile(magnet.sha1);
-    const known = this.#ofFile(magnet.sha1);
+    const finished = await this.#finishedOfFile(target.sha1);
+    const known = this.#ofFile(target.sha1);
     if (known !== undefined) {
       known.addSources(sources);
       if (sizeBytes !== undefined) known.suggestSize(sizeBytes);
@@ -153,10 +158,10 @@ export class Downloads {
     if (this.#downloads.size >= MAX_DOWNLOADS) {
       throw new TransfersError('too-many-downloads', `there are ${MAX_DOWNLOADS} downloads already`);
     }
-    const name = request.name !== '' ? request.name : (magnet.name ?? base32Encode(magnet.sha1));
+    const name = request.name !== '' ? request.name : (target.name ?? base32Encode(target.sha1));
     const job: StoredJob = {
       id: this.#options.newId(),
-      sha1: magnet.sha1,
+      sha1: target.sha1,
       name: safeFileName(name),
       sizeBytes,
       sizeIsLearned: false,
@@ -258,28 +263,15 @@ export class Downloads {
 }
 
 /** @throws TransfersError `bad-target` */
-function readTarget(target: string): Magnet & { readonly sha1: Sha1 } {
-  const text = target.trim();
-  if (/^magnet:/i.test(text)) {
-    const magnet = parseMagnet(text);
-    const sha1 = magnet.ok ? magnet.value.sha1 : undefined;
-    if (!magnet.ok || sha1 === undefined) throw new TransfersError('bad-target', 'the magnet link names no SHA-1');
-    return { ...magnet.value, sha1 };
-  }
-  const hex = text.length === 40 ? hexDecode(text) : undefined;
-  const sha1 = hex === undefined ? (sha1FromBase32(text) ?? parseSha1Urn(text)) : asSha1(hex);
-  if (sha1 === undefined) {
-    throw new TransfersError('bad-target', 'it must be a magnet link, urn:sha1:…, 32 base32 digits or 40 hex digits');
-  }
-  return { sha1, exactSources: [], acceptableSources: [] };
+function readTarget(text: string): FileTarget {
+  const target = parseFileTarget(text);
+  if (target.ok) return target.value;
+  throw new TransfersError('bad-target', TARGET_PROBLEMS[target.reason]);
 }
 
-/** Hosts named in a magnet that serve by hash: `http://ip:port/uri-res/N2R?…`; other web addresses are not fetched from. */
-function magnetSources(magnet: Magnet): SourceFacts[] {
-  return [...magnet.exactSources, ...magnet.acceptableSources].flatMap((text) => {
-    const url = URL.parse(text);
-    if (url?.protocol !== 'http:' || !/^\/uri-res\/n2r$/i.test(url.pathname)) return [];
-    const address = parsePeerAddress(url.host, 80);
+function magnetSources(target: FileTarget): SourceFacts[] {
+  return hostsServingByHash(target).flatMap((host) => {
+    const address = parsePeerAddress(host, HTTP_PORT);
     return address === undefined ? [] : { address, serventGuid: undefined, index: 0, firewalled: false };
   });
 }

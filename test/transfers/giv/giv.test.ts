@@ -84,14 +84,25 @@ async function listener(): Promise<{ port: number; accepted: Socket[] }> {
 describe('transfers: PUSH and GIV', () => {
   afterEach(cleanUp);
 
-  async function pair(): Promise<{ network: PushNetwork; serving: Worker; fetching: Worker; guid: Guid }> {
+  /** A worker of a servent that PUSHes reach. */
+  async function servent({ facts, ...options }: WorkerOptions = {}): Promise<{
+    network: PushNetwork;
+    serving: Worker;
+    guid: Guid;
+  }> {
     const network = new PushNetwork();
     const guid = asGuid(new Uint8Array(randomBytes(16)));
     const serving = await startWorker({
-      listen: undefined,
+      ...options,
       internalEdge: network.edge(),
-      facts: { serventGuid: guid },
+      facts: { ...facts, serventGuid: guid },
     });
+    return { network, serving, guid };
+  }
+
+  /** Such a worker that takes no connections, and one that fetches from it. */
+  async function pair(): Promise<{ network: PushNetwork; serving: Worker; fetching: Worker; guid: Guid }> {
+    const { network, serving, guid } = await servent({ listen: undefined });
     const fetching = await startWorker({ internalEdge: network.edge() });
     return { network, serving, fetching, guid };
   }
@@ -165,10 +176,8 @@ describe('transfers: PUSH and GIV', () => {
 
   it('tells who sent a PUSH where we can be connected to, unless a firewall is known to be in the way', async () => {
     for (const firewalled of [false, true]) {
-      const network = new PushNetwork();
-      const guid = asGuid(new Uint8Array(randomBytes(16)));
-      const facts = { serventGuid: guid, advertisedAddress: '203.0.114.7:6346', firewalled };
-      const serving = await startWorker({ listen: undefined, internalEdge: network.edge(), facts });
+      const facts = { advertisedAddress: '203.0.114.7:6346', firewalled };
+      const { network, serving, guid } = await servent({ listen: undefined, facts });
       const file = serving.library.add('abc.txt', CONTENT);
       const { port, accepted } = await listener();
       network.send(pushFrame(guid, port));
@@ -191,15 +200,9 @@ describe('transfers: PUSH and GIV', () => {
   });
 
   it('ignores the sixth PUSH of one address within 30 s, but not where limits do not apply', async () => {
-    const network = new PushNetwork();
-    const guid = asGuid(new Uint8Array(randomBytes(16)));
-    const strict = await startWorker({
-      allowPrivate: false,
-      internalEdge: network.edge(),
-      facts: { serventGuid: guid },
-    });
+    const { network, serving, guid } = await servent({ allowPrivate: false });
     for (let i = 0; i < 7; i++) network.send(pushFrame(guid, 6346, { host: '203.0.114.9' }));
-    await waitFor('the verdicts', () => strict.transfers.counters.pushes['too-many'] === 2 || undefined);
+    await waitFor('the verdicts', () => serving.transfers.counters.pushes['too-many'] === 2 || undefined);
   });
 
   it('serves a message that comes twice once', async () => {
@@ -214,11 +217,9 @@ describe('transfers: PUSH and GIV', () => {
   });
 
   it('connects to nobody for PUSHes that are malformed, for others, to itself, to nobody, or by RUDP', async () => {
-    const network = new PushNetwork();
-    const guid = asGuid(new Uint8Array(randomBytes(16)));
-    const facts = { serventGuid: guid, advertisedAddress: '203.0.114.1:6346' };
-    const { transfers } = await startWorker({ allowPrivate: false, internalEdge: network.edge(), facts });
-    const { counters } = transfers;
+    const facts = { advertisedAddress: '203.0.114.1:6346' };
+    const { network, serving, guid } = await servent({ allowPrivate: false, facts });
+    const { counters } = serving.transfers;
     network.send(pushFrame(guid, 6346, { host: '127.0.0.1' }));
     network.send(pushFrame(guid, 6346, { host: '10.0.0.1' }));
     network.send(pushFrame(guid, 25, { host: '203.0.114.9' }));
@@ -234,13 +235,7 @@ describe('transfers: PUSH and GIV', () => {
   });
 
   it('holds no more connections to one address than it takes from one, and begins none while it drains', async () => {
-    const network = new PushNetwork();
-    const guid = asGuid(new Uint8Array(randomBytes(16)));
-    const serving = await startWorker({
-      listen: undefined,
-      internalEdge: network.edge(),
-      facts: { serventGuid: guid },
-    });
+    const { network, serving, guid } = await servent({ listen: undefined });
     const { port, accepted } = await listener();
     network.send(pushFrame(guid, port));
     await waitFor('the connection', () => accepted[0]);

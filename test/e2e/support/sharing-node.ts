@@ -121,18 +121,9 @@ export class SharingNode {
     );
   }
 
-  /** The sum of a metric over all processes and labels that match; NaN where no line does. */
-  async metric(name: string, labels = ''): Promise<number> {
-    const text = await this.node.metrics();
-    let sum: number | undefined;
-    for (const line of text.split('\n')) {
-      if (line.startsWith('#') || !line.startsWith(name)) continue;
-      const rest = line.slice(name.length);
-      if ((rest.startsWith('{') || rest.startsWith(' ')) && rest.includes(labels)) {
-        sum = (sum ?? 0) + Number(line.slice(line.lastIndexOf(' ') + 1));
-      }
-    }
-    return sum ?? Number.NaN;
+  /** As of the node. */
+  metric(name: string, labels = ''): Promise<number> {
+    return this.node.metric(name, labels);
   }
 }
 

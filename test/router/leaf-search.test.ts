@@ -141,6 +141,14 @@ describe('RouterShard: searches for leaves', () => {
     assert.deepEqual(receivers(world.pass(STEP_MS)), [busy]);
   });
 
+  it('router: a search asks nobody whose X-Max-TTL leaves it one hop and whose table misses (conformance 7, 49)', () => {
+    const world = new Searching(0);
+    const hit = world.ultrapeer(names(['test']), { maxTtl: 1 });
+    world.ultrapeer(names(['elsewhere']), { maxTtl: 1 });
+    assert.deepEqual(receivers(world.search()), [hit]);
+    assert.deepEqual(world.pass(3 * STEP_MS), []);
+  });
+
   it('router: a search ends when 50 records were routed back, not before', () => {
     const world = new Searching(10);
     world.search();

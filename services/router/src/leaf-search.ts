@@ -150,6 +150,8 @@ export class LeafSearches {
       const matches =
         link.table !== undefined &&
         tableMatches(link.table, scanner.wordHashes, scanner.wordCount, scanner.urnHashes, scanner.urnCount);
+      // Its X-Max-TTL leaves the query one hop: by its table, as any last hop (docs/protocol/05 §7).
+      if (!matches && link.table !== undefined && link.limitTtl(ttl) === 1) continue;
       const rank = (before === undefined ? 2 : 0) + (matches ? 1 : 0) + this.#random();
       if (rank <= bestRank) continue;
       best = link;

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import type { IngressBatch } from '@filbert/contracts';
 import {
+  EDGE_LOST_MS,
+  edgesSummary,
   FactsFollower,
   IngressBatchBuilder,
   InternalEdge,
@@ -50,6 +52,9 @@ function hit({ query: guid }: { readonly query: Uint8Array }): Uint8Array {
   );
 }
 
+/** Steps of over a second the router takes for a time in which it stood still. */
+const CLOCK_STEP_MS = 700;
+
 /** A NATS message, and so the largest that a table may be, in bytes. */
 const MAX_MESSAGE_BYTES = 1024 * 1024;
 
@@ -58,15 +63,22 @@ describe('router on the bus, with internal edges', () => {
   let router: Router;
   let edge: InternalEdge;
   let aheadMs: number;
+  let isCutOff: boolean;
+  let isSilent: boolean;
+  /** Each looks at the status of the bus. */
+  let ticks: number;
   let ingressAge: Durations;
 
   beforeEach(async () => {
     bus = createInProcessBus();
     aheadMs = 0;
+    isCutOff = false;
+    isSilent = false;
+    ticks = 0;
     ingressAge = new Durations();
     bus.respond(nodeFactsRequest, () => FACTS);
     router = new Router({
-      bus,
+      bus: cutOffAtWill(bus),
       logger: createLogger({ level: 'silent', name: 'test' }),
       shard: 0,
       epoch: 21,
@@ -194,6 +206,44 @@ describe('router on the bus, with internal edges', () => {
     await waitFor('it to be dropped', async () => (await value('held_batches')) === 0);
     assert.equal(await value('ingress_age_seconds_count'), 1, 'what is never routed has no age');
   });
+
+  it('takes nobody for lost while it is cut off from the bus itself, and who stays silent afterwards', async () => {
+    edge.openLink(LinkKind.LINK_KIND_USER, { onFrame: () => undefined });
+    await routed(1);
+    isSilent = true;
+    isCutOff = true;
+    await passInTicks(3 * EDGE_LOST_MS);
+    assert.equal(router.shard?.links.size, 1);
+    isCutOff = false;
+    await passInTicks(2 * EDGE_LOST_MS);
+    assert.equal(router.shard.links.size, 0);
+  });
+
+  /** Turns the router's clock in steps that are too small to be taken for a process that stood still. */
+  async function passInTicks(ms: number): Promise<void> {
+    for (let passed = 0; passed < ms; passed += CLOCK_STEP_MS) {
+      const before = ticks;
+      aheadMs += CLOCK_STEP_MS;
+      await waitFor('a tick', () => ticks > before);
+    }
+  }
+
+  /** The bus with a status, and a silence of the edges, of the test's choice. */
+  function cutOffAtWill(real: Bus): Bus {
+    const subscribe: Bus['subscribe'] = (topic, handler, options) =>
+      real.subscribe(topic, (message) => (topic.name === edgesSummary.name && isSilent) || handler(message), options);
+    return new Proxy(real, {
+      get: (target, key) => {
+        if (key === 'subscribe') return subscribe;
+        if (key === 'status') {
+          ticks++;
+          return isCutOff ? 'disconnected' : target.status;
+        }
+        const value: unknown = Reflect.get(target, key, target);
+        return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+      },
+    });
+  }
 
   it('drops batches that were made for another shard map', async () => {
     const link = edge.openLink(LinkKind.LINK_KIND_USER, { onFrame: () => undefined });

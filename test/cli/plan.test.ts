@@ -49,11 +49,15 @@ describe('filbert up: what follows from other settings', () => {
     });
   }
 
-  const problems: readonly (readonly [flags: Record<string, string>, expected: RegExp])[] = [
+  const problems: readonly (readonly [flags: Record<string, string | boolean>, expected: RegExp])[] = [
     [{ control: '0.0.0.0:9347' }, /^--control is "0\.0\.0\.0:9347", which others can reach: it needs a token/],
     [{ listen: '127.0.0.1:7001', admin: '127.0.0.1:7001' }, /^--listen and --admin are both port 7001$/],
     [{ listen: '0.0.0.0:7001', 'transfers-listen': '127.0.0.1:7001' }, /^--listen and --transfers-listen are both/],
     [{ admin: '127.0.0.1:7001', control: '127.0.0.1:7001' }, /^--admin and --control are both port 7001$/],
+    [{ 'job-store': 'jetstream' }, /^--job-store is "jetstream", which needs NATS: run with --processes/],
+    [{ 'edge-id': 'library' }, /^--edge-id and --library-edge-id both name something "library"$/],
+    [{ processes: true, connections: '2', 'library-edge-id': 'edge-1' }, /both name something "edge-1"$/],
+    [{ processes: true, 'transfers-id': 'edge' }, /^--edge-id and --transfers-id both name something "edge-0"$/],
   ];
   for (const [flags, expected] of problems) {
     it(`settings that do not go together are told: ${JSON.stringify(flags)}`, () => {
@@ -67,7 +71,8 @@ describe('filbert up: what follows from other settings', () => {
     const apart = { listen: '127.0.0.1:0', admin: '127.0.0.1:0', control: '127.0.0.1:0' };
     const hosts = { listen: '127.0.0.1:7001', admin: '127.0.0.2:7001' };
     const token = { control: '0.0.0.0:9347', 'control-token': 'x'.repeat(16) };
-    for (const flags of [{}, apart, hosts, token]) assert.deepEqual(settingsProblems(configOf(flags)), []);
+    const overNats = { processes: true, 'job-store': 'jetstream', 'edge-id': 'library' };
+    for (const flags of [{}, apart, hosts, token, overNats]) assert.deepEqual(settingsProblems(configOf(flags)), []);
   });
 
   it('settings that do nothing are warned of', () => {

@@ -114,8 +114,8 @@ describe('filbert up --processes: starting and stopping', function () {
       '127.0.0.1:0',
     ];
     const { code, stderr } = await runFilbert(['up', ...args, '--job-store', 'jetstream'], { env });
-    assert.equal(code, 1);
-    assert.match(stderr, /^filbert: FILBERT_JOB_STORE=jetstream needs NATS: run with --processes/m);
+    assert.equal(code, 78);
+    assert.match(stderr, /^filbert: --job-store is "jetstream", which needs NATS: run with --processes/m);
   });
 
   it('stops while it waits for a NATS server', async () => {

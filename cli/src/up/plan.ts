@@ -46,7 +46,34 @@ export function settingsProblems(config: NodeConfig): string[] {
       if (collide(address, taken)) problems.push(`${other} and ${flag} are both port ${address.port}`);
     }
   });
+  if (config.transfers.jobStore === 'jetstream' && !config.up.processes) {
+    problems.push('--job-store is "jetstream", which needs NATS: run with --processes, or leave it out');
+  }
+  problems.push(...sharedNames(config));
   return problems;
+}
+
+/** Names on the bus that two parts of the node would have: each would take the other's frames for its own. */
+function sharedNames(config: NodeConfig): string[] {
+  const { up, connections, searchIndex, transfers } = config;
+  const numbered = (first: string, count: number): string[] =>
+    up.processes ? Array.from({ length: count }, (_, index) => numberedName(first, index)) : [first];
+  const named: [flag: string, names: string[]][] = [
+    ['--edge-id', numbered(connections.edgeId, up.connections)],
+    ['--library-edge-id', [searchIndex.libraryEdgeId]],
+    ['--transfers-id', numbered(transfers.workerId, up.transfers)],
+  ];
+  return named.flatMap(([flag, names], i) =>
+    named.slice(0, i).flatMap(([other, taken]) => {
+      const shared = names.find((name) => taken.includes(name));
+      return shared === undefined ? [] : [`${other} and ${flag} both name something "${shared}"`];
+    }),
+  );
+}
+
+/** The name of one of several processes of a kind, by that of the first. */
+export function numberedName(first: string, index: number): string {
+  return `${first.replace(/-0$/, '')}-${index}`;
 }
 
 /** Whether two servers of one machine cannot have these addresses at one time. */

@@ -13,6 +13,7 @@ import {
   type ProcessConfig,
 } from '@filbert/kit';
 import type { NodeConfig } from '../node-config.ts';
+import { numberedName } from './plan.ts';
 import type { ServicePlan } from './service-child.ts';
 
 /** Where a service's own servers listen: for the supervisor only, on a port that the system chooses. */
@@ -65,8 +66,6 @@ export function planServices({ config, nats, listen, controlToken, cacheEnv, env
   const connectionsDefinition = mergeConfigs({ process: processConfig, service: connectionsConfig });
   const searchIndexDefinition = mergeConfigs({ process: processConfig, service: searchIndexConfig });
   const transfersDefinition = mergeConfigs({ process: processConfig, service: transfersConfig });
-  const baseWorker = transfers.workerId.replace(/-0$/, '');
-  const baseId = connections.edgeId.replace(/-0$/, '');
   return {
     bootstrap: {
       name: 'bootstrap',
@@ -96,7 +95,7 @@ export function planServices({ config, nats, listen, controlToken, cacheEnv, env
       }),
     },
     transfers: Array.from({ length: up.transfers }, (_, index) => {
-      const workerId = `${baseWorker}-${index}`;
+      const workerId = numberedName(transfers.workerId, index);
       return {
         name: workerId,
         kind: 'transfers',
@@ -117,7 +116,7 @@ export function planServices({ config, nats, listen, controlToken, cacheEnv, env
       };
     }),
     connections: Array.from({ length: up.connections }, (_, index) => {
-      const edgeId = `${baseId}-${index}`;
+      const edgeId = numberedName(connections.edgeId, index);
       return {
         name: edgeId,
         kind: 'connections',

@@ -190,10 +190,12 @@ describe('filbert download', function () {
     });
     const control = await script(there(DownloadState.DOWNLOAD_STATE_COMPLETED));
     const out = join(folder, 'copy.txt');
-    const [known, json, copied] = await Promise.all([
+    const jsonOut = join(folder, 'copy-too.txt');
+    const [known, json, copied, copiedJson] = await Promise.all([
       runFilbert(['download', HASH, '--control', control]),
       runFilbert(['download', HASH, '--json', '--control', control]),
       runFilbert(['download', HASH, '--out', out, '--control', control]),
+      runFilbert(['download', HASH, '--out', jsonOut, '--json', '--control', control]),
     ]);
     assert.deepEqual([known.code, known.stdout], [0, `is there already, 2.0 KiB: ${finished}\n`]);
     assert.equal(json.code, 0);
@@ -201,6 +203,7 @@ describe('filbert download', function () {
     assert.ok(typeof printed === 'object' && printed !== null && 'state' in printed);
     assert.equal(printed.state, 'completed');
     assert.deepEqual([copied.code, readFileSync(out)], [0, CONTENT]);
+    assert.match(copiedJson.stdout, new RegExp(`"copiedTo":"${jsonOut}"}\n$`));
     assert.ok(asked.every(({ sources }) => sources.length === 0));
 
     asked.length = 0;

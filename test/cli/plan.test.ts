@@ -49,6 +49,16 @@ describe('filbert up: what follows from other settings', () => {
     });
   }
 
+  it('says where traces are sent, without the credentials that the address may hold', () => {
+    const says = (flags: Record<string, string | boolean>): string[] =>
+      announcements(completeConfig(configOf(flags))).filter((line) => line.includes('OTLP'));
+    const endpoint = 'http://who:secret@collector.example:4318';
+    assert.deepEqual(says({ tracing: true, 'otlp-endpoint': endpoint }), [
+      'will send traces to the OTLP collector at collector.example:4318',
+    ]);
+    assert.deepEqual(says({ 'otlp-endpoint': endpoint }), []);
+  });
+
   const problems: readonly (readonly [flags: Record<string, string | boolean>, expected: RegExp])[] = [
     [{ control: '0.0.0.0:9347' }, /^--control is "0\.0\.0\.0:9347", which others can reach: it needs a token/],
     [{ listen: '127.0.0.1:7001', admin: '127.0.0.1:7001' }, /^--listen and --admin are both port 7001$/],

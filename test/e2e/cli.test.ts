@@ -143,6 +143,14 @@ describeOnBothForms('the command line beside a running node', (net) => {
     ]);
     rmSync(empty, { recursive: true });
     assert.deepEqual([found.code, found.stdout], [OK, 'no peers\n']);
+    const { dataDir } = net.node;
+    const [asNode, misspelt] = await Promise.all([
+      runFilbert(['peers', '--data', dataDir], { env: { FILBERT_CONTROL: '127.0.0.1:0', FILBERT_SHARD: '0' } }),
+      runFilbert(['peers'], { env: { FILBERT_DATTA: dataDir } }),
+    ]);
+    assert.deepEqual([asNode.code, asNode.stdout], [OK, 'no peers\n'], 'the variables are those of the node itself');
+    assert.equal(misspelt.code, CONFIG);
+    assert.match(misspelt.stderr, /^filbert: FILBERT_DATTA is not a known variable; did you mean FILBERT_DATA\?\n$/);
     assert.deepEqual([silent.code, nowhere.code, wrong.code], [UNAVAILABLE, UNAVAILABLE, USAGE]);
     for (const result of [silent, nowhere, wrong]) assert.equal(sentences(result).length, 1, result.stderr);
     assert.match(silent.stderr, new RegExp(`127\\.0\\.0\\.1:${away} does not answer`));
@@ -259,7 +267,7 @@ describe('e2e: the command line by itself', () => {
     const [verdict] = objects(json);
     assert.equal(verdict?.['ok'], false);
     assert.match(String(verdict['problems']), /--max-leaves is "many"/);
-    assert.deepEqual(objects(good), [{ ok: true, problems: [] }]);
+    assert.deepEqual(objects(good), [{ ok: true, problems: [], warnings: [] }]);
   });
 
   it('config print shows each value and where it comes from, flags before variables', async () => {

@@ -168,7 +168,7 @@ for (const { form, how, host, args, from } of CASES) {
       assert.ok((await fetchFrom(source, 'direct.bin')).equals(content));
     });
 
-    it('is fetched by PUSH byte for byte where the sharer cannot be connected to', async () => {
+    it('is fetched by PUSH byte for byte where only the servent GUID of the sharer is known', async () => {
       const { servent, index } = await find('recording quiet');
       const source = { address: '', serventGuid: servent, index, firewalled: true };
       assert.ok((await fetchFrom(source, 'pushed.bin')).equals(content));

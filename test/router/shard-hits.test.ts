@@ -72,6 +72,18 @@ describe('RouterShard: query hits', () => {
     assert.deepEqual(receivers(world.send(answerer, hit())), [second]);
   });
 
+  it('router: a hit is not sent to the servent that it is of: the next way gets it, if there is one', () => {
+    const { world, second, answerer } = worldOfThree();
+    const servent = guid(700);
+    const itself = world.ultrapeer(undefined, { serventGuid: servent });
+    world.send(itself, query('test'));
+    assert.deepEqual(world.send(answerer, hit({ servent })), []);
+    assert.equal(world.shard.counters.dropped['route-lost'], 1);
+    world.send(second, query('test', { ttl: 2 }));
+    assert.deepEqual(receivers(world.send(answerer, hit({ servent }))), [second]);
+    assert.deepEqual(receivers(world.send(answerer, hit({ servent: guid(701) }))), [itself]);
+  });
+
   it('router: a hit never goes back to the link that it came over', () => {
     const { world, asker, second } = worldOfThree();
     world.send(asker, query('test'));

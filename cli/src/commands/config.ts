@@ -37,5 +37,5 @@ export function configCheck(flags: FlagValues): void {
     throw error;
   }
   for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
-  console.log(json === true ? JSON.stringify({ ok: true, problems: [] }) : 'the settings can be used');
+  console.log(json === true ? JSON.stringify({ ok: true, problems: [], warnings }) : 'the settings can be used');
 }

@@ -100,6 +100,7 @@ class DownloadCommand {
   async #end(finished: transfersV1.Download, text: string): Promise<void> {
     const { plan, isJson } = this.#options;
     const path = plan === undefined ? finished.path : await this.#copy(finished, plan);
+    if (isJson && plan !== undefined) printJson({ ...downloadObject(finished), copiedTo: path });
     if (!isJson) console.log(`${text}: ${printable(path, MAX_PATH_CHARS)}`);
   }
 

@@ -23,7 +23,7 @@ export function readNodeConfig(flags: FlagValues): NodeConfig {
 export async function up(flags: FlagValues): Promise<number> {
   const { json, ...settings } = flags;
   const config = readNodeConfig(settings);
-  const other = runningNode(config.bootstrap.data);
+  const other = await runningNode(config.bootstrap.data);
   if (other !== undefined) {
     throw new CommandError(
       ExitCode.failed,

@@ -1,9 +1,19 @@
-import { createRpcClient, formatHostPort, parseHostPort, RpcError, type FlagValues, type HostPort } from '@filbert/kit';
+import {
+  createRpcClient,
+  formatHostPort,
+  parseHostPort,
+  RpcError,
+  unknownVariables,
+  type FlagValues,
+  type HostPort,
+} from '@filbert/kit';
+import { routerConfig } from '@filbert/router';
 import { findControl } from './control-file.ts';
 import { SERVICE_AWAY, type RpcClient } from './fan-out.ts';
 import { openNodeServices, type NodeServices } from './node-services.ts';
 import { parseServiceAddresses, type ServiceAddresses } from './service-addresses.ts';
 import { CommandError, ExitCode } from '../exit-codes.ts';
+import { nodeConfig } from '../node-config.ts';
 import { printable } from '../commands/show.ts';
 
 /** A call to the node may take this long. */
@@ -42,6 +52,9 @@ interface OpenNode extends NodeServices {
 }
 
 async function openNode(flags: FlagValues): Promise<OpenNode> {
+  // Those of any process of a node: the command line may run beside one, as in a container.
+  const unknown = unknownVariables([nodeConfig, routerConfig], process.env);
+  if (unknown.length > 0) throw new CommandError(ExitCode.config, unknown.join('\n'));
   const token = controlToken();
   const given = controlFlag(flags);
   if (given?.includes('=') === true) {
@@ -59,9 +72,12 @@ async function openNode(flags: FlagValues): Promise<OpenNode> {
   };
 }
 
+/** Undefined where the node's data folder tells: also where a node beside us is told to listen on any free port. */
 function controlFlag(flags: FlagValues): string | undefined {
-  const given = flags['control'] ?? process.env['FILBERT_CONTROL'];
-  return typeof given === 'string' && given !== '' ? given : undefined;
+  const flag = flags['control'];
+  if (typeof flag === 'string' && flag !== '') return flag;
+  const variable = process.env['FILBERT_CONTROL'] ?? '';
+  return variable === '' || parseHostPort(variable)?.port === 0 ? undefined : variable;
 }
 
 function controlToken(): string | undefined {

@@ -1,8 +1,12 @@
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { makeFolder, parseHostPort, type HostPort } from '@filbert/kit';
 import { z } from 'zod';
 import { CommandError, ExitCode } from '../exit-codes.ts';
+
+/** Whether a node listens is known within this, in ms. */
+const LISTENING_TIMEOUT_MS = 1_000;
 
 /** What a running node leaves in its data folder, so that the command line finds it. */
 const ControlFile = z.object({
@@ -35,15 +39,32 @@ export function removeControlFile(dataDir: string): void {
   }
 }
 
-/** The node that runs on this data folder, if its process lives. */
-export function runningNode(dataDir: string): ControlFile | undefined {
+/** The node that runs on this data folder, if its process lives and listens: after a crash another may have its number. */
+export async function runningNode(dataDir: string): Promise<ControlFile | undefined> {
+  let content: ControlFile;
   try {
-    const content = parse(dataDir);
+    content = parse(dataDir);
     process.kill(content.pid, 0);
-    return content.pid === process.pid ? undefined : content;
   } catch {
     return undefined;
   }
+  if (content.pid === process.pid) return undefined;
+  const address = parseHostPort(content.control);
+  return address !== undefined && (await isListening(address)) ? content : undefined;
+}
+
+/** Whether somebody takes connections there. One who does not answer in time counts as there: it may be busy. */
+function isListening(address: HostPort): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ ...address, timeout: LISTENING_TIMEOUT_MS });
+    const end = (listens: boolean): void => {
+      socket.destroy();
+      resolve(listens);
+    };
+    socket.once('connect', () => end(true));
+    socket.once('timeout', () => end(true));
+    socket.once('error', () => end(false));
+  });
 }
 
 /**

@@ -101,6 +101,8 @@ export function announcements(config: NodeConfig): string[] {
     lines.push(`will try the seeds: ${seeds.addresses.join(', ')}`);
   }
   lines.push('will also dial ultrapeers that it learned of from peers, up to its target');
+  const { tracing, otlpEndpoint } = config.up;
+  if (tracing) lines.push(`will send traces to the OTLP collector at ${URL.parse(otlpEndpoint)?.host ?? ''}`);
   if (config.connections.allowPrivate) {
     lines.push('accepts loopback and private addresses as peers; limits per address do not apply to them');
   }

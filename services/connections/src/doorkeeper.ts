@@ -31,8 +31,10 @@ const MAX_TTL = 4;
 const FEATURES = 'sflag/0.1';
 /** Hosts in X-Try-Ultrapeers. */
 const MAX_TRY_HOSTS = 10;
-/** A leaf without a table, or with no use for queries, may make room for another after this time. */
-const USELESS_AFTER_MS = 300_000;
+/** A leaf without a table, or with no use for queries, may make room for another after this time (docs/protocol/01 §5). */
+const USELESS_LEAF_AFTER_MS = 300_000;
+/** Likewise an ultrapeer that said nothing. */
+const USELESS_ULTRAPEER_AFTER_MS = 600_000;
 
 /** A peer whose handshake succeeded. */
 export interface Newcomer {
@@ -273,7 +275,8 @@ export class Doorkeeper {
 
   /** Ends a link that has been of no use for long. */
   #evict(role: LinkRole): boolean {
-    const oldest = this.#options.wallClock() - USELESS_AFTER_MS;
+    const graceMs = role === 'leaf' ? USELESS_LEAF_AFTER_MS : USELESS_ULTRAPEER_AFTER_MS;
+    const oldest = this.#options.wallClock() - graceMs;
     for (const link of role === 'leaf' ? this.#links.leaves : this.#links.ultrapeers) {
       if (link.connectedAtMs > oldest || link.ended) continue;
       const useless =

@@ -42,7 +42,7 @@ export class HitRouting {
 
   /** Routes the QUERY HIT `bytes[start, end)`, header included, that came from `from`. */
   route(bytes: Uint8Array, start: number, end: number, from: Link): void {
-    const { counters, outbox, routes, servents, now } = this.#options;
+    const { counters, links, outbox, routes, servents, now } = this.#options;
     counters.hits++;
     const summary = this.#summary;
     if (summarizeQueryHit(bytes, start + HEADER_BYTES, end, summary) !== 'ok') {
@@ -59,7 +59,9 @@ export class HitRouting {
       if (now() - this.#startedAt >= QUERY_ROUTE_MS) from.bad++;
       return this.#drop('route-unknown');
     }
-    const target = this.#wayBack(route, from);
+    // A servent is not told of its own files: its hit came to it by another way (docs/protocol/06 §3).
+    const servent = links.byGuid(bytes, summary.serventGuidStart);
+    const target = this.#wayBack(route, from, servent);
     if (target === undefined) return this.#drop('route-lost');
     const ttlIn = Math.min(bytes[start + TTL_OFFSET] as number, MAX_HIT_TTL);
     const hopsIn = bytes[start + HOPS_OFFSET] as number;
@@ -77,13 +79,14 @@ export class HitRouting {
     counters.hitDeliveries++;
   }
 
-  #wayBack(route: number, from: Link): Link | undefined {
+  /** The first way that still exists, but to neither of two links. */
+  #wayBack(route: number, from: Link, servent: Link | undefined): Link | undefined {
     const { routes, links } = this.#options;
     for (let i = 0; i < WAYS_PER_QUERY; i++) {
       const serial = routes.get(route, QueryColumn.ways + i);
       if (serial === 0) return undefined;
       const link = serial === from.serial ? undefined : links.bySerial(serial);
-      if (link !== undefined) return link;
+      if (link !== undefined && link !== servent) return link;
     }
     return undefined;
   }

@@ -8,7 +8,7 @@ export interface TourStep {
 }
 
 const TOUR_HEADING = '## A tour of five minutes';
-/** What follows needs an engine; test/containers/compose.test.ts runs it. */
+/** What follows needs an engine; test/containers/compose.test.ts does the like, with ports and folders of its own. */
 const CONTAINERS = '**Or in containers.**';
 const INTERRUPT = 'Stop it with Ctrl-C.';
 const CODE_INDENT = '    ';

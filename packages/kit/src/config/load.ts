@@ -34,7 +34,7 @@ export interface GivenValue {
  * value and what is allowed. Unknown FILBERT_ variables and unknown flags are problems.
  */
 export function loadConfig<V>(definition: ConfigDefinition<V>, sources: ConfigSources): LoadedConfig<V> {
-  const problems = [...unknownVariables(definition.placed, sources.env), ...unknownFlags(definition.placed, sources)];
+  const problems = [...unknownVariables([definition], sources.env), ...unknownFlags(definition.placed, sources)];
   const values = new Map<Option<unknown>, unknown>();
   for (const { option } of distinctOptions(definition.placed)) {
     const read = readOption(option, sources);
@@ -90,8 +90,12 @@ function shown(option: Option<unknown>, value: unknown): string {
   return text.length > MAX_SHOWN_CHARS ? `${text.slice(0, MAX_SHOWN_CHARS)}…` : text;
 }
 
-function unknownVariables(placed: readonly PlacedOption[], env: ConfigSources['env']): string[] {
-  const known = new Set<string>(placed.map(({ option }) => option.env));
+/** A sentence for each FILBERT_ variable that none of the definitions knows. */
+export function unknownVariables(
+  definitions: readonly Pick<ConfigDefinition<never>, 'placed'>[],
+  env: ConfigSources['env'],
+): string[] {
+  const known = new Set<string>(definitions.flatMap(({ placed }) => placed.map(({ option }) => option.env)));
   return Object.keys(env)
     .filter((name) => name.startsWith(ENV_PREFIX) && !name.startsWith(TEST_PREFIX) && !known.has(name))
     .filter((name) => !isServiceLink(name, env[name] ?? ''))

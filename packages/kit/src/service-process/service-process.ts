@@ -183,10 +183,12 @@ export async function runServiceProcess<V>(options: ServiceProcessOptions<V>): P
     lifecycle,
     logger,
     stopOn: parentGone(),
-    // The parent shows the sentence; without one the log has to.
-    onStartFailed: process.connected
-      ? ({ message, cause }) => report({ kind: 'failed', sentence: cause instanceof Error ? cause.message : message })
-      : undefined,
+    onStartFailed: ({ message, cause }) => {
+      const sentence = cause instanceof Error ? cause.message : message;
+      // The parent shows the sentence; without one the log has to.
+      if (process.connected) report({ kind: 'failed', sentence });
+      else logger.fatal(`cannot start: ${sentence}`);
+    },
   });
 }
 

@@ -374,7 +374,7 @@ describe('search-index: service', () => {
       const again = await callUnary(client, SearchServiceService.addShare, { path }, { timeoutMs });
       assert.match(again.reason, /shared already/);
       const missing = await callUnary(client, SearchServiceService.addShare, { path: `${path}x` }, { timeoutMs });
-      assert.match(missing.reason, /cannot be read/);
+      assert.match(missing.reason, /does not exist/);
       const listed = await collect(callStream(client, SearchServiceService.listShares, {}, { timeoutMs }));
       assert.deepEqual(listed, [
         { path: join(folder.path, 'share'), state: 'served', files: 0, bytes: 0, configured: true },

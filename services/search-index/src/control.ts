@@ -88,9 +88,9 @@ export function searchIndexControl(index: SearchIndex, timers: Timers): RpcServi
       void scanner.rescan();
       return { added: true, reason: '' };
     },
-    removeShare({ path }) {
+    async removeShare({ path }) {
       const { shares, catalogue, scanner } = parts();
-      const verdict = shares.remove(path);
+      const verdict = await shares.remove(path);
       if ('problem' in verdict) return { removed: false, reason: verdict.problem };
       catalogue.removeShare(verdict.removed);
       void scanner.rescan();

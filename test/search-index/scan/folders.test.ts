@@ -179,12 +179,29 @@ describe('search-index: share folders', () => {
       return 'problem' in verdict ? verdict.problem : '';
     };
     assert.match(await problem('music'), /not an absolute path/);
-    assert.match(await problem(join(folder.path, 'nowhere')), /cannot be read/);
+    assert.match(await problem(join(folder.path, 'nowhere')), /does not exist/);
     assert.match(await problem(join(folder.path, 'music/a.mp3')), /not a folder/);
-    assert.match(await problem(join(folder.path, 'music')), /shared already/);
+    assert.match(await problem(join(folder.path, 'music')), /shared already$/);
+    folder.write('music/deep/d.mp3');
+    assert.match(await problem(join(folder.path, 'music/deep')), /shared already, with ".*music"$/);
+    folder.write('other node/bootstrap.sqlite');
+    assert.match(await problem(join(folder.path, 'other node')), /data folder of another node/);
     assert.match(await problem(join(folder.path, 'data')), /own data folder/);
     folder.write('films/c.mkv');
     assert.deepEqual(await music.judge(join(folder.path, 'films')), { realPath: join(folder.path, 'films') });
+  });
+
+  it('are taken away by whichever way to them', async () => {
+    const all = await shares();
+    const music = join(folder.path, 'music');
+    const link = join(folder.path, 'another way');
+    symlinkSync(music, link);
+    for (const path of [music, link]) {
+      all.add(music);
+      await all.refresh();
+      assert.deepEqual(await all.remove(path), { removed: music });
+    }
+    assert.ok('problem' in (await all.remove(link)));
   });
 });
 

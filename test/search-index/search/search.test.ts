@@ -27,7 +27,7 @@ import {
   NetworkSearches,
   type SearchEndReason,
 } from '../../../services/search-index/src/search/network-searches.ts';
-import { MAX_RECENT_SOURCES, RECENT_MS } from '../../../services/search-index/src/search/recent-finds.ts';
+import { MAX_RECENT_SOURCES, RECENT_MS, REPEATED_MS } from '../../../services/search-index/src/search/recent-finds.ts';
 import { searchQuery } from '../../../services/search-index/src/search/search-query.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { attribute, recordSpans } from '../../support/otlp-receiver.ts';
@@ -255,14 +255,24 @@ describe('search-index: a person’s search', () => {
     assert.deepEqual([searches.counters.sources, searches.counters.recalled, searches.remembered], [4, 2, 4]);
   });
 
-  it('by words starts with nothing, also where a search before found something', async () => {
-    const first = await start('song');
-    first.hit();
-    await waitFor('the source', () => first.found.length === 1);
-    const second = await start('song');
-    second.hit({ serventGuid: servent(2) });
-    await waitFor('the source', () => second.found.length === 1);
-    assert.equal(guidToHex(second.found[0]?.source.serventGuid ?? new Uint8Array(16)), guidToHex(servent(2)));
+  it('by the same words again begins with what these found a moment ago: neighbours may not answer twice', async () => {
+    const first = await start('Some SONG');
+    first.hit({ records: [SONG, { index: 6, sizeBytes: 1000, name: 'without hash' }] });
+    await waitFor('the sources', () => first.found.length === 2);
+    const again = await start('some  song');
+    await waitFor('the sources', () => again.found.length === 2);
+    assert.deepEqual(again.found.map(({ source }) => source.name).sort(), ['song.mp3', 'without hash']);
+    assert.equal(searches.counters.recalled, 2);
+    again.hit({ serventGuid: servent(2) });
+    await waitFor('a new one', () => again.found.length === 3);
+    const other = await start('song');
+    other.hit({ serventGuid: servent(3) });
+    await waitFor('the source', () => other.found.length === 1);
+    clock.advance(REPEATED_MS);
+    const later = await start('some song');
+    later.hit({ serventGuid: servent(4) });
+    await waitFor('the source', () => later.found.length === 1);
+    assert.equal(guidToHex(later.found[0]?.source.serventGuid ?? new Uint8Array(16)), guidToHex(servent(4)));
   });
 
   it('by hash forgets what was found too long ago', async () => {

@@ -1,4 +1,5 @@
 import { isAbsolute, resolve, sep } from 'node:path';
+import { holdsNodeData } from './left-out.ts';
 import type { WalkFileSystem } from './walker.ts';
 
 /** Folders that are shared at most. */
@@ -94,13 +95,18 @@ export class ShareFolders {
       const realPath = await this.#fs.realpath(path);
       if (!(await this.#fs.lstat(realPath)).isDirectory()) return { problem: `"${path}" is not a folder` };
       if (this.isOwnData(realPath)) return { problem: `"${path}" is the node's own data folder` };
-      if (this.holds(realPath)) return { problem: `"${path}" is shared already` };
+      if (await holdsNodeData(realPath, this.#fs)) return { problem: `"${path}" is the data folder of another node` };
+      const holder = this.folderOf(realPath);
+      if (holder !== undefined) {
+        return { problem: `"${path}" is shared already${holder === realPath ? '' : `, with "${holder}"`}` };
+      }
       // Opening it is the only test that counts.
       const entries = (await this.#fs.opendir(realPath))[Symbol.asyncIterator]();
       await entries.next();
       await entries.return?.();
       return { realPath };
     } catch (error) {
+      if (isMissing(error)) return { problem: `"${path}" does not exist` };
       return { problem: `"${path}" cannot be read: ${error instanceof Error ? error.message : String(error)}` };
     }
   }
@@ -112,11 +118,12 @@ export class ShareFolders {
 
   /**
    * Takes a folder away that was added; the next look withdraws its files.
-   * @param path as `all` tells it, or its real path
+   * @param path as `all` tells it, or another way to it
    * @returns the path under which it was added, or a sentence that says why it stays
    */
-  remove(path: string): { readonly removed: string } | { readonly problem: string } {
-    const at = this.#shares.findIndex((share) => share.path === path || share.realPath === path);
+  async remove(path: string): Promise<{ readonly removed: string } | { readonly problem: string }> {
+    const realPath = await this.#fs.realpath(path).catch(() => path);
+    const at = this.#shares.findIndex((share) => share.path === path || share.realPath === realPath);
     const share = this.#shares[at];
     if (share === undefined) return { problem: `"${path}" is not shared; "filbert share list" shows what is` };
     if (share.configured) {
@@ -131,6 +138,10 @@ export class ShareFolders {
     if (this.#shares.some((share) => share.path === absolute)) return;
     this.#shares.push({ path: absolute, configured, realPath: undefined, state: 'waiting' });
   }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }
 
 /** Whether `path` is `folder` or lies in it; both absolute and without `..`. */

@@ -1,7 +1,7 @@
 import type { Dirent, Stats } from 'node:fs';
 import { lstat, opendir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
-import { nameLeftOut, type LeftOutReason } from './left-out.ts';
+import { holdsNodeData, nameLeftOut, type LeftOutReason } from './left-out.ts';
 
 /** Folders within folders that are looked into. */
 export const MAX_DEPTH = 32;
@@ -62,6 +62,10 @@ export async function* walk(starts: readonly string[], options: WalkOptions): As
       // A link may have taken the folder's place since it was come across.
       if ((await fs.realpath(folder)) !== folder) {
         yield { kind: 'left-out', path: folder, reason: 'symlink', detail: '' };
+        continue;
+      }
+      if (await holdsNodeData(folder, fs)) {
+        yield { kind: 'left-out', path: folder, reason: 'own-data', detail: '' };
         continue;
       }
       const listing = await fs.opendir(folder);

@@ -77,8 +77,8 @@ export class NetworkSearches {
   }
 
   /**
-   * Searches, and yields each new source as it comes, until there are enough, the time is up, or the signal aborts. By
-   * hash, what other searches found lately comes first.
+   * Searches, and yields each new source as it comes, until there are enough, the time is up, or the signal aborts. What
+   * other searches found lately of the file, or for the same words, comes first.
    * @returns why it ended
    * @throws RpcError `invalid-argument` for a query that cannot be asked, `resource-exhausted` over `MAX_SEARCHES`
    */
@@ -176,15 +176,14 @@ export class NetworkSearches {
       const next = found.add(hit, record, judged.origin, hops);
       if (next === undefined) continue;
       this.counters.sources++;
-      if (record.sha1 !== undefined) this.#recent.add(record.sha1, next.source);
+      this.#recent.add(query.words, record.sha1, next.source);
       this.#queue(next, waiting);
     }
   }
 
-  #recall({ sha1 }: SearchQuery, found: FoundFiles, waiting: Found[]): void {
-    if (sha1 === undefined) return;
-    for (const source of this.#recent.sourcesOf(sha1)) {
-      const next = found.addSource(sha1, source);
+  #recall({ sha1, words }: SearchQuery, found: FoundFiles, waiting: Found[]): void {
+    for (const find of sha1 === undefined ? this.#recent.ofWords(words) : this.#recent.ofFile(sha1)) {
+      const next = found.addSource(find.sha1, find.source);
       if (next === undefined) continue;
       this.counters.recalled++;
       this.#queue(next, waiting);

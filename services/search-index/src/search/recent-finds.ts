@@ -7,17 +7,26 @@ import type { FoundSource } from './found-files.ts';
 export const MAX_RECENT_SOURCES = 2_000;
 /** For so long, in ms: about as long as the way of a PUSH is kept. */
 export const RECENT_MS = 600_000;
+/** What the same words found is given to who asks again within this, in ms: longer than neighbours drop a repeated text. */
+export const REPEATED_MS = 120_000;
 
-interface Remembered {
-  readonly file: string;
+/** A source that is remembered, with its file. */
+export interface RecentFind {
+  readonly sha1: Sha1 | undefined;
   readonly source: FoundSource;
+}
+
+interface Remembered extends RecentFind {
+  /** The words that found it. */
+  readonly words: string;
   readonly foundAtMs: number;
 }
 
 /**
- * What searches by words found lately, for whoever then asks for one of the files by its hash. The network alone may not
- * answer that: a servent whose query route table holds words and no URNs is never asked for a hash
- * (docs/protocol/05-qrp.md §1), yet has just told the hash in its hit.
+ * What searches found lately. For whoever asks for one of the files by its hash: the network alone may not answer that, for a
+ * servent whose query route table holds words and no URNs is never asked for a hash (docs/protocol/05-qrp.md §1), yet has
+ * just told the hash in its hit. And for whoever asks for the same words again: neighbours drop a text that is repeated too
+ * soon (docs/protocol/06-query-routing-dq.md §2).
  */
 export class RecentFinds {
   readonly #clock: Clock;
@@ -33,8 +42,8 @@ export class RecentFinds {
   }
 
   /** Remembers a source, from now on; the oldest gives way to one too many. */
-  add(sha1: Sha1, source: FoundSource): void {
-    const file = sha1Key(sha1);
+  add(words: string, sha1: Sha1 | undefined, source: FoundSource): void {
+    const file = sha1 === undefined ? `${source.index} ${source.name}` : sha1Key(sha1);
     const where = source.address === undefined ? '' : formatPeerAddress(source.address);
     const key = `${file} ${guidToHex(source.serventGuid)} ${where}`;
     this.#sources.delete(key);
@@ -42,16 +51,23 @@ export class RecentFinds {
     if (this.#sources.size >= MAX_RECENT_SOURCES) this.#forgetFirst();
     // The GUID is a view of the whole hit, which must not be kept for it.
     const kept = { ...source, serventGuid: source.serventGuid.slice() };
-    this.#sources.set(key, { file, source: kept, foundAtMs: this.#clock.monotonic() });
+    this.#sources.set(key, { words, sha1, source: kept, foundAtMs: this.#clock.monotonic() });
   }
 
   /** Who had the file, the latest find first. */
-  sourcesOf(sha1: Sha1): FoundSource[] {
+  ofFile(sha1: Sha1): RecentFind[] {
+    return this.#since(RECENT_MS, (find) => find.sha1 !== undefined && Buffer.compare(find.sha1, sha1) === 0);
+  }
+
+  /** What these words found a moment ago, the latest find first. */
+  ofWords(words: string): RecentFind[] {
+    return this.#since(REPEATED_MS, (find) => find.words === words);
+  }
+
+  #since(ms: number, isMeant: (find: Remembered) => boolean): RecentFind[] {
     this.#forgetOld();
-    const file = sha1Key(sha1);
-    const sources = [];
-    for (const remembered of this.#sources.values()) if (remembered.file === file) sources.push(remembered.source);
-    return sources.reverse();
+    const oldest = this.#clock.monotonic() - ms;
+    return [...this.#sources.values()].filter((find) => find.foundAtMs > oldest && isMeant(find)).reverse();
   }
 
   #forgetOld(): void {

@@ -18,6 +18,8 @@ const MIN_WORD_BYTES = 3;
 /** What a person asks for. */
 export interface SearchQuery {
   readonly text: string;
+  /** The words that are looked up, in canonical form: the same for whoever asks for the same. */
+  readonly words: string;
   readonly sha1: Sha1 | undefined;
   /** The QUERY frame. */
   readonly frame: Uint8Array;
@@ -47,7 +49,8 @@ export function searchQuery(typed: string, guid: Uint8Array): SearchQueryResult 
 /** @returns why it cannot be asked, where these words cannot be */
 function queryOf(text: string, sha1: Sha1 | undefined, guid: Uint8Array): SearchQueryResult {
   if (text.includes('\0') || text.includes('\x1c')) return { ok: false, problem: 'the words hold a control character' };
-  const hasWord = canonicalWords(text).some((word) => Buffer.byteLength(word) >= MIN_WORD_BYTES);
+  const words = canonicalWords(text);
+  const hasWord = words.some((word) => Buffer.byteLength(word) >= MIN_WORD_BYTES);
   if (!hasWord && !(sha1 !== undefined && text === URN_ONLY_TEXT)) {
     return { ok: false, problem: `a search needs a word of at least ${MIN_WORD_BYTES} letters` };
   }
@@ -57,5 +60,5 @@ function queryOf(text: string, sha1: Sha1 | undefined, guid: Uint8Array): Search
   );
   if (frame.length - HEADER_BYTES > MAX_QUERY_BYTES)
     return { ok: false, problem: 'the words are too long for a query' };
-  return { ok: true, value: { text, sha1, frame } };
+  return { ok: true, value: { text, words: words.join(' '), sha1, frame } };
 }

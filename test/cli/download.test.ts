@@ -165,9 +165,9 @@ describe('filbert download', function () {
     assert.match(refused.stderr, new RegExp(`filbert: no source of urn:sha1:${HASH} was found in 20s`));
     assert.deepEqual(asked, []);
 
-    const downloads = [download(DownloadState.DOWNLOAD_STATE_WAITING)];
+    const waiting = download(DownloadState.DOWNLOAD_STATE_WAITING);
     const known = await script({
-      transfers: { ...transfers([completed()]), listDownloads: () => ({ downloads }) },
+      transfers: { ...transfers([completed()]), findDownload: () => ({ download: waiting }) },
       search,
     });
     assert.equal((await runFilbert(['download', MAGNET, '--control', known])).code, 0);
@@ -175,20 +175,8 @@ describe('filbert download', function () {
 
   it('fetches no file again that it fetched before and that is still there, and copies it for --out', async () => {
     const asked: transfersV1.StartDownloadRequest[] = [];
-    const there = (state: transfersV1.DownloadState): ControlScript => ({
-      transfers: {
-        ...transfers([completed()]),
-        listDownloads: () => ({ downloads: [completed()] }),
-        startDownload(request) {
-          asked.push(request);
-          return state === DownloadState.DOWNLOAD_STATE_COMPLETED
-            ? { download: completed(), created: false }
-            : { download: download(state), created: true };
-        },
-      },
-      search: { search: () => streamOf([source({}), SEARCH_END]) },
-    });
-    const control = await script(there(DownloadState.DOWNLOAD_STATE_COMPLETED));
+    const findDownload = (): transfersV1.FindDownloadResponse => ({ download: completed() });
+    const control = await script({ transfers: { ...transfers([completed()], asked), findDownload } });
     const out = join(folder, 'copy.txt');
     const jsonOut = join(folder, 'copy-too.txt');
     const [known, json, copied, copiedJson] = await Promise.all([
@@ -197,23 +185,37 @@ describe('filbert download', function () {
       runFilbert(['download', HASH, '--out', out, '--control', control]),
       runFilbert(['download', HASH, '--out', jsonOut, '--json', '--control', control]),
     ]);
-    assert.deepEqual([known.code, known.stdout], [0, `is there already, 2.0 KiB: ${finished}\n`]);
+    const there = `is there already, 2.0 KiB: ${finished}\n`;
+    assert.deepEqual([known.code, known.stdout], [0, there]);
     assert.equal(json.code, 0);
     const printed: unknown = JSON.parse(json.stdout);
     assert.ok(typeof printed === 'object' && printed !== null && 'state' in printed);
     assert.equal(printed.state, 'completed');
-    assert.deepEqual([copied.code, readFileSync(out)], [0, CONTENT]);
+    assert.deepEqual([copied.stdout, readFileSync(out)], [`${there}copied to ${out}\n`, CONTENT]);
     assert.match(copiedJson.stdout, new RegExp(`"copiedTo":"${jsonOut}"}\n$`));
-    assert.ok(asked.every(({ sources }) => sources.length === 0));
+    assert.deepEqual(asked, []);
+  });
 
-    asked.length = 0;
-    const gone = await script(there(DownloadState.DOWNLOAD_STATE_QUEUED));
-    const anew = await runFilbert(['download', HASH, '--control', gone]);
-    assert.match(anew.stdout, /^done, /);
-    assert.deepEqual(
-      asked.map(({ sources }) => sources.length),
-      [0, 1],
-    );
+  it('watches at once what is on its way, and searches for more sources of what waits', async () => {
+    const searches: string[] = [];
+    const asked: transfersV1.StartDownloadRequest[] = [];
+    const known = (state: transfersV1.DownloadState): ControlScript => ({
+      transfers: { ...transfers([completed()], asked), findDownload: () => ({ download: download(state) }) },
+      search: {
+        search({ query }) {
+          searches.push(query);
+          return streamOf([source({}), SEARCH_END]);
+        },
+      },
+    });
+    const busy = await script(known(DownloadState.DOWNLOAD_STATE_RUNNING));
+    const watched = await runFilbert(['download', HASH, '--control', busy]);
+    assert.match(watched.stdout, /^done, /);
+    assert.deepEqual([searches, asked], [[], []]);
+    const waiting = await script(known(DownloadState.DOWNLOAD_STATE_WAITING));
+    const helped = await runFilbert(['download', HASH, '--control', waiting]);
+    assert.match(helped.stdout, /^done, /);
+    assert.deepEqual([searches.length, asked[0]?.sources.length], [1, 1]);
   });
 
   it('lets a download that was paused go on', async () => {
@@ -239,7 +241,7 @@ describe('filbert download', function () {
     const args = ['download', WITH_SOURCE, '--out', out, '--control', control];
     const first = await runFilbert(args);
     assert.equal(first.code, 0, first.stderr);
-    assert.match(first.stdout, new RegExp(`: ${out}\n$`));
+    assert.match(first.stdout, new RegExp(`: ${finished}\ncopied to ${out}\n$`));
     assert.deepEqual(readFileSync(out), CONTENT);
     assert.ok(existsSync(finished));
 
@@ -316,6 +318,31 @@ describe('filbert download', function () {
       await script({ transfers: transfers([completed()]) }, control);
     };
     const { code, stderr } = await runFilbert(['download', WITH_SOURCE, '--control', control]);
+    assert.equal(code, 0, stderr);
+  });
+
+  it('finds the node again that listens elsewhere since it was started again', async () => {
+    const running = download(DownloadState.DOWNLOAD_STATE_RUNNING, { doneBytes: 10 });
+    const listensAt = (control: string): void => {
+      const content = { control, admin: '127.0.0.1:1', gnutella: '127.0.0.1:2', pid: process.pid };
+      writeFileSync(join(folder, 'control.json'), JSON.stringify(content));
+    };
+    const first = await script({
+      transfers: {
+        ...transfers([]),
+        // eslint-disable-next-line @typescript-eslint/require-await -- a stream that ends, as of a node that stops
+        async *watchDownloads() {
+          yield { download: running };
+          setImmediate(() => void restart());
+        },
+      },
+    });
+    const restart = async (): Promise<void> => {
+      await nodes.pop()?.stop();
+      listensAt(await script({ transfers: transfers([completed()]) }));
+    };
+    listensAt(first);
+    const { code, stderr } = await runFilbert(['download', WITH_SOURCE, '--data', folder]);
     assert.equal(code, 0, stderr);
   });
 

@@ -22,6 +22,7 @@ interface WorkerScript {
   readonly startDownload?: () => void;
   readonly downloads?: () => readonly Partial<transfersV1.Download>[];
   readonly cancelDownload?: () => transfersV1.CancelDownloadResponse;
+  readonly findDownload?: () => transfersV1.FindDownloadResponse;
 }
 
 function notFound(): never {
@@ -91,6 +92,7 @@ describe('supervisor: control of several processes', () => {
         listDownloads: () => ({
           downloads: (script.downloads?.() ?? downloads).map((one) => transfersV1.Download.fromPartial(one)),
         }),
+        findDownload: script.findDownload ?? unscripted,
         watchDownloads: unscripted,
         pauseDownload: unscripted,
         resumeDownload: unscripted,

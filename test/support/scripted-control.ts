@@ -55,6 +55,9 @@ export async function scriptControl(script: ControlScript, listen?: HostPort): P
     }),
     rpcService(transfersV1.TransfersServiceService, {
       startDownload: unscripted,
+      findDownload: () => {
+        throw new RpcError('not-found', 'there is no download of that file');
+      },
       watchDownloads: unscripted,
       listDownloads: unscripted,
       pauseDownload: unscripted,

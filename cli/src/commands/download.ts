@@ -1,6 +1,5 @@
 import { resolve } from 'node:path';
 import { transfersV1 } from '@filbert/contracts';
-import { base32Encode } from '@filbert/gnutella';
 import { callUnary, RpcError, type FlagValues } from '@filbert/kit';
 import { downloadObject, hasStopped, progressText, sentence, stateName } from '../download/describe.ts';
 import { findSources, SOURCE_SEARCH_MS, type FoundSources } from '../download/find-sources.ts';
@@ -8,8 +7,9 @@ import { followDownload } from '../download/follow.ts';
 import { checkPlan, saveCopy, type CopyPlan } from '../download/save-copy.ts';
 import { readTarget, type DownloadTarget } from '../download/target.ts';
 import { CommandError, ExitCode } from '../exit-codes.ts';
-import { CALL_TIMEOUT_MS, withNode, type Client } from '../control/control-client.ts';
+import { CALL_TIMEOUT_MS, withNode, type Client, type Reopen } from '../control/control-client.ts';
 import { interruptible, type Interruptible } from './interruption.ts';
+import { sayWhoCannotBeAsked } from './who-is-asked.ts';
 import { ProgressLine } from './progress-line.ts';
 import { bytes, duration, plural, printable, printJson } from './show.ts';
 
@@ -17,6 +17,11 @@ import { bytes, duration, plural, printable, printJson } from './show.ts';
 const MAX_PATH_CHARS = 1_000;
 const NO_SOURCES: FoundSources = { sources: [], name: '' };
 const transfers = transfersV1.TransfersServiceService;
+const BUSY: ReadonlySet<transfersV1.DownloadState> = new Set([
+  transfersV1.DownloadState.DOWNLOAD_STATE_QUEUED,
+  transfersV1.DownloadState.DOWNLOAD_STATE_RUNNING,
+  transfersV1.DownloadState.DOWNLOAD_STATE_VERIFYING,
+]);
 
 /** `filbert download MAGNET|HASH`: fetches a file, and shows how far it is until it is there. */
 export async function download(typed: string, flags: FlagValues): Promise<void> {
@@ -31,8 +36,8 @@ export async function download(typed: string, flags: FlagValues): Promise<void> 
   const line = new ProgressLine({ output: process.stderr, now: Date.now });
   try {
     await interruptible((state) =>
-      withNode(flags, (client) =>
-        new DownloadCommand({ client, target, plan, waits, state, line, isJson: flags['json'] === true }).run(),
+      withNode(flags, (client, reopen) =>
+        new DownloadCommand({ client, reopen, target, plan, waits, state, line, isJson: flags['json'] === true }).run(),
       ),
     );
   } finally {
@@ -42,6 +47,7 @@ export async function download(typed: string, flags: FlagValues): Promise<void> 
 
 interface DownloadCommandOptions {
   readonly client: Client;
+  readonly reopen: Reopen;
   readonly target: DownloadTarget;
   readonly plan: CopyPlan | undefined;
   readonly waits: boolean;
@@ -59,15 +65,15 @@ class DownloadCommand {
   }
 
   async run(): Promise<void> {
-    const { client, waits, state, line, isJson } = this.#options;
-    const there = await this.#finishedBefore();
-    if (there !== undefined) {
-      await this.#end(there, `is there already, ${bytes(there.sizeBytes)}`);
+    const { client, reopen, waits, state, line, isJson } = this.#options;
+    const known = await this.#known();
+    if (known?.state === transfersV1.DownloadState.DOWNLOAD_STATE_COMPLETED) {
+      if (isJson) printJson(downloadObject(known));
+      await this.#end(known, `is there already, ${bytes(known.sizeBytes)}`);
       return;
     }
-    const found = await this.#findSources();
-    if (state.signal.aborted) throw this.#interrupted('nothing was started');
-    const begun = await this.#start(found);
+    // One that is busy is only watched; one that waits or has stopped gets the sources that there are now.
+    const begun = known !== undefined && BUSY.has(known.state) ? known : await this.#begin(known);
     if (!waits) {
       if (isJson) printJson(downloadObject(begun));
       else console.log(`${begun.id}  ${stateName(begun.state)}  ${printable(begun.name, MAX_PATH_CHARS)}`);
@@ -85,6 +91,7 @@ class DownloadCommand {
         shownState = now.state;
       },
       onAway: () => line.show('the node does not answer; asking again'),
+      reopen,
     });
     line.clear();
     if (ended === undefined) {
@@ -101,54 +108,61 @@ class DownloadCommand {
     const { plan, isJson } = this.#options;
     const path = plan === undefined ? finished.path : await this.#copy(finished, plan);
     if (isJson && plan !== undefined) printJson({ ...downloadObject(finished), copiedTo: path });
-    if (!isJson) console.log(`${text}: ${printable(path, MAX_PATH_CHARS)}`);
+    if (isJson) return;
+    console.log(`${text}: ${printable(finished.path, MAX_PATH_CHARS)}`);
+    if (plan !== undefined) console.log(`copied to ${printable(path, MAX_PATH_CHARS)}`);
   }
 
-  /** The download of this file that was finished at some time, where the file is still there. */
-  async #finishedBefore(): Promise<transfersV1.Download | undefined> {
-    const { isJson } = this.#options;
-    const { DOWNLOAD_STATE_COMPLETED } = transfersV1.DownloadState;
-    if (!(await this.#knows((state) => state === DOWNLOAD_STATE_COMPLETED))) return undefined;
-    // Whether the file is still there only the node can tell; where it is not, this begins the download anew.
-    const begun = await this.#start(NO_SOURCES);
-    if (begun.state !== DOWNLOAD_STATE_COMPLETED) return undefined;
-    if (isJson) printJson(downloadObject(begun));
-    return begun;
+  /** The download of this file that the node has under way, or finished with its file still there. */
+  async #known(): Promise<transfersV1.Download | undefined> {
+    const { client, target, state } = this.#options;
+    try {
+      const request = { target: target.text };
+      return (await callUnary(client, transfers.findDownload, request, callOptions(state))).download;
+    } catch (error) {
+      if (error instanceof RpcError && error.kind === 'not-found') return undefined;
+      throw error;
+    }
   }
 
-  /** Those that the network knows, where the target itself names none. */
+  /** Starts the download, or has the one that is known go on, with the sources that the network knows now. */
+  async #begin(known: transfersV1.Download | undefined): Promise<transfersV1.Download> {
+    const { target, state } = this.#options;
+    const found = target.hasSources ? NO_SOURCES : await this.#findSources();
+    if (state.signal.aborted) {
+      throw this.#interrupted(known === undefined ? 'nothing was started' : `${known.id} is in the node as before`);
+    }
+    if (!target.hasSources && found.sources.length === 0 && known === undefined) {
+      throw new CommandError(
+        ExitCode.failed,
+        `no source of ${target.urn} was found in ${duration(SOURCE_SEARCH_MS)}; nothing was started`,
+      );
+    }
+    return this.#start(found);
+  }
+
+  /** Those that the network knows. */
   async #findSources(): Promise<FoundSources> {
     const { client, target, state, line } = this.#options;
-    if (target.hasSources) return NO_SOURCES;
+    void sayWhoCannotBeAsked(client);
     line.show(`searching the network for ${target.urn}`, true);
     const found = await findSources(client, target.query, {
       signal: state.signal,
-      onSource: (count) => line.show(`searching the network for ${target.urn}: ${plural(count, 'source')}`),
+      onSource: (count) => line.show(`searching the network: ${plural(count, 'source')} of ${target.urn}`),
     });
     line.clear();
-    if (found.sources.length > 0 || state.signal.aborted || (await this.#isUnderWay())) return found;
-    throw new CommandError(
-      ExitCode.failed,
-      `no source of ${target.urn} was found in ${duration(SOURCE_SEARCH_MS)}; nothing was started`,
-    );
-  }
-
-  /** Whether the node has an unfinished download of this file, which has sources of its own. */
-  #isUnderWay(): Promise<boolean> {
-    return this.#knows((state) => state !== transfersV1.DownloadState.DOWNLOAD_STATE_COMPLETED);
-  }
-
-  /** Whether the node has a download of this file in such a state. */
-  async #knows(isSuch: (state: transfersV1.DownloadState) => boolean): Promise<boolean> {
-    const { client, target, state } = this.#options;
-    const { downloads } = await callUnary(client, transfers.listDownloads, {}, callOptions(state));
-    return downloads.some((known) => known.sha1 === base32Encode(target.sha1) && isSuch(known.state));
+    return found;
   }
 
   async #start({ sources, name }: FoundSources): Promise<transfersV1.Download> {
     const { client, target, state } = this.#options;
     try {
-      const request = { target: target.text, sources: [...sources], name: target.name ?? name, sizeBytes: 0 };
+      const request = {
+        target: target.text,
+        sources: [...sources],
+        name: target.name ?? name,
+        sizeBytes: 0,
+      };
       const started = await callUnary(client, transfers.startDownload, request, callOptions(state));
       // Whoever asks again for a file that was paused, or had failed, wants it to go on.
       const resumed =

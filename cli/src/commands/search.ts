@@ -1,18 +1,12 @@
-import { connectionsV1, searchV1 } from '@filbert/contracts';
-import {
-  callStream,
-  callUnary,
-  duration as durationText,
-  formatHostPort,
-  integer,
-  type FlagValues,
-} from '@filbert/kit';
+import { searchV1 } from '@filbert/contracts';
+import { callStream, duration as durationText, formatHostPort, integer, type FlagValues } from '@filbert/kit';
 import type { z } from 'zod';
 import { CommandError, ExitCode } from '../exit-codes.ts';
-import { CALL_TIMEOUT_MS, withNode, type Client } from '../control/control-client.ts';
+import { CALL_TIMEOUT_MS, withNode } from '../control/control-client.ts';
 import { interruptible, untilAborted } from './interruption.ts';
 import { ProgressLine } from './progress-line.ts';
 import { bytes, duration, plural, printable, printJson } from './show.ts';
+import { sayWhoCannotBeAsked } from './who-is-asked.ts';
 
 /** Longest name of a file that is printed, in characters. */
 const MAX_NAME_CHARS = 120;
@@ -41,7 +35,7 @@ export async function search(words: readonly string[], flags: FlagValues): Promi
   const ended = await interruptible(async (state) => {
     let end = 'interrupted';
     await withNode(flags, async (client) => {
-      void sayWhereAlone(client);
+      void sayWhoCannotBeAsked(client);
       const found = callStream(
         client,
         searchV1.SearchServiceService.search,
@@ -63,20 +57,6 @@ export async function search(words: readonly string[], flags: FlagValues): Promi
   });
   results.end(Date.now() - startedAtMs, ended);
   if (results.sources === 0) console.error(`nothing found in ${duration(Date.now() - startedAtMs)}: ${ended}`);
-}
-
-/** Says so where the node has nobody to ask; a service that knows no links of its own says nothing. */
-async function sayWhereAlone(client: Client): Promise<void> {
-  try {
-    const { getStats } = connectionsV1.ConnectionsServiceService;
-    const { edges } = await callUnary(client, getStats, {}, { timeoutMs: CALL_TIMEOUT_MS });
-    if (edges.some(({ leaves, ultrapeers }) => leaves + ultrapeers > 0)) return;
-    console.error(
-      'the node has no peers that could be asked; "filbert connect" dials one (its own files are no results)',
-    );
-  } catch {
-    // The search itself tells what is wrong with the node.
-  }
 }
 
 /** On a terminal, a line below the results that shows how long the search goes on. */

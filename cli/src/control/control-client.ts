@@ -27,10 +27,10 @@ export type Client = RpcClient;
  * Calls the node that `--control`, or the data folder of `--data`, names; closes the connection afterwards.
  * @throws CommandError with a sentence where it cannot be reached or refuses
  */
-export async function withNode<T>(flags: FlagValues, work: (client: Client) => Promise<T>): Promise<T> {
+export async function withNode<T>(flags: FlagValues, work: (client: Client, reopen: Reopen) => Promise<T>): Promise<T> {
   const node = await openNode(flags);
   try {
-    return await work(node.client);
+    return await work(node.client, node.reopen);
   } catch (error) {
     if (!(error instanceof RpcError)) throw error;
     const sentence = printable(error.message, MAX_SENTENCE_CHARS);
@@ -46,9 +46,13 @@ export async function withNode<T>(flags: FlagValues, work: (client: Client) => P
   }
 }
 
+/** A client of the node as it can be reached now: one that was started again may listen elsewhere. */
+export type Reopen = () => Client;
+
 interface OpenNode extends NodeServices {
   /** In sentences. */
   readonly name: string;
+  readonly reopen: Reopen;
 }
 
 async function openNode(flags: FlagValues): Promise<OpenNode> {
@@ -58,18 +62,37 @@ async function openNode(flags: FlagValues): Promise<OpenNode> {
   const token = controlToken();
   const given = controlFlag(flags);
   if (given?.includes('=') === true) {
-    return { name: 'the node', ...(await openNodeServices(serviceAddresses(given), token)) };
+    const services = await openNodeServices(serviceAddresses(given), token);
+    return { name: 'the node', ...services, reopen: () => services.client };
   }
-  const address = given === undefined ? findControl(dataFolder(flags)) : controlAddress(given);
-  const client = createRpcClient({ address, token });
+  let address = given === undefined ? findControl(dataFolder(flags)) : controlAddress(given);
+  let client = createRpcClient({ address, token });
   return {
     name: `the node at ${formatHostPort(address)}`,
     client,
+    reopen() {
+      const now = given === undefined ? controlNow(flags, address) : address;
+      if (now.port !== address.port || now.host !== address.host) {
+        client.close();
+        address = now;
+        client = createRpcClient({ address, token });
+      }
+      return client;
+    },
     close() {
       client.close();
       return Promise.resolve();
     },
   };
+}
+
+/** Where the node of the data folder listens; as before while it is away. */
+function controlNow(flags: FlagValues, before: HostPort): HostPort {
+  try {
+    return findControl(dataFolder(flags));
+  } catch {
+    return before;
+  }
 }
 
 /** Undefined where the node's data folder tells: also where a node beside us is told to listen on any free port. */

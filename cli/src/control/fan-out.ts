@@ -138,6 +138,8 @@ function transfersControl(workers: readonly ControlledProcess[]): RpcService {
         await sleep(START_AGAIN_MS, undefined, { signal: call.signal });
       }
     },
+    findDownload: (request, call) =>
+      ofOwner(workers, (worker) => unary(worker, transfers.findDownload, request, bounded(call))),
     async *watchDownloads(request, call) {
       const there = reachable(workers);
       const failures: unknown[] = [];

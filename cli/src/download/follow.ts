@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { transfersV1 } from '@filbert/contracts';
 import { callStream, RpcError, type RpcErrorKind } from '@filbert/kit';
-import type { Client } from '../control/control-client.ts';
+import type { Client, Reopen } from '../control/control-client.ts';
 import { CommandError, ExitCode } from '../exit-codes.ts';
 
 /** One watch is open this long at most, in ms; another follows. */
@@ -28,6 +28,7 @@ export interface FollowOptions {
   readonly onChange: (download: transfersV1.Download) => void;
   /** The node does not answer and is asked again. */
   readonly onAway: () => void;
+  readonly reopen: Reopen;
 }
 
 /**
@@ -38,9 +39,10 @@ export interface FollowOptions {
 export async function followDownload(
   client: Client,
   id: string,
-  { signal, onChange, onAway }: FollowOptions,
+  { signal, onChange, onAway, reopen }: FollowOptions,
 ): Promise<transfersV1.Download | undefined> {
   let lostAtMs: number | undefined;
+  let asked = client;
   for (;;) {
     lostAtMs ??= Date.now();
     const silent = new AbortController();
@@ -48,7 +50,7 @@ export async function followDownload(
     let isAway = true;
     try {
       const changes = callStream(
-        client,
+        asked,
         transfersV1.TransfersServiceService.watchDownloads,
         { ids: [id] },
         { timeoutMs: WATCH_MS, signal: AbortSignal.any([signal, silent.signal]) },
@@ -68,9 +70,15 @@ export async function followDownload(
     }
     if (signal.aborted) return undefined;
     if (lostAtMs !== undefined && Date.now() - lostAtMs > AWAY_MS) {
-      throw new CommandError(ExitCode.unavailable, 'the node tells nothing of the download any more');
+      throw new CommandError(
+        ExitCode.unavailable,
+        'the node does not answer any more; when it is back, "filbert downloads" shows how far the download is',
+      );
     }
-    if (isAway) onAway();
+    if (isAway) {
+      onAway();
+      asked = reopen();
+    }
     await sleep(RETRY_MS, undefined, { signal }).catch(() => undefined);
   }
 }

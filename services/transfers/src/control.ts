@@ -54,6 +54,9 @@ export function transfersControl(transfers: Transfers): RpcService {
         const { download, created } = await downloads.add({ target, sources: facts, name, sizeBytes });
         return { download: describeDownload(download), created };
       },
+      async findDownload({ target }) {
+        return { download: describeDownload(await downloads.known(target)) };
+      },
       async *watchDownloads({ ids }, { signal }) {
         if (ids.length > MAX_WATCHED_IDS) throw new RpcError('invalid-argument', 'too many ids');
         const wanted = new Set(ids);

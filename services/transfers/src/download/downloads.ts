@@ -135,6 +135,18 @@ export class Downloads {
   }
 
   /**
+   * The download of a file that is under way, or finished with its file where it was put.
+   * @param text what names the file
+   * @throws TransfersError `bad-target`, `no-such-download`
+   */
+  async known(text: string): Promise<Download> {
+    const { sha1 } = readTarget(text);
+    const download = this.#ofFile(sha1) ?? (await this.#finishedOfFile(sha1));
+    if (download === undefined) throw new TransfersError('no-such-download', 'there is no download of that file');
+    return download;
+  }
+
+  /**
    * Starts a download, or gives what is known of the file to the one that exists. One that is finished is that one as long
    * as its file lies where it was put.
    * @throws TransfersError `bad-target`, `too-many-downloads`; what the store throws, and then nothing was begun

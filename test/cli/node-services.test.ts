@@ -65,13 +65,31 @@ describe('cli: a node whose services each have their own control', () => {
       runFilbert(['peers', '--json'], { env: { ...env, FILBERT_CONTROL: control } }),
       runFilbert(['uploads', '--control', control], { env }),
     ]);
-    assert.deepEqual([status.code, status.stderr], [0, '']);
+    // What answers is told, and then who does not.
+    assert.equal(status.code, UNAVAILABLE);
+    assert.match(status.stderr, /^filbert: search-index at 127\.0\.0\.1:\d+ does not answer; it may be starting\n$/);
     assert.match(status.stdout, /^servent GUID +(ab){16}$/m);
     assert.match(status.stdout, /^queries routed +17$/m);
     assert.equal(peers.code, 0);
     assert.match(peers.stdout, /"edgeId":"edge-0"/);
     assert.equal(uploads.code, UNAVAILABLE);
     assert.match(uploads.stderr, /^filbert: transfers at 127\.0\.0\.1:\d+ does not answer; it may be starting\n$/);
+  });
+
+  it('tells of a bus that is away', async () => {
+    const cutOff = rpcService(connectionsV1.ConnectionsServiceService, {
+       
+      async *listLinks() {},
+      connect: () => connectionsV1.ConnectResponse.create(),
+      disconnect: () => ({ found: false }),
+      getStats: () => ({ edges: [connectionsV1.EdgeStats.fromPartial({ edgeId: 'edge-0', busAway: true })] }),
+    });
+    const control = await addresses({ bootstrap, connections: cutOff, router });
+    const status = await runFilbert(['status', '--control', control, '--json'], {
+      env: { FILBERT_CONTROL_TOKEN: TOKEN },
+    });
+    assert.equal(status.code, UNAVAILABLE);
+    assert.match(status.stdout, /"NATS is away from edge-0: nothing is routed"/);
   });
 
   it('says so where the token is not that of the services', async () => {

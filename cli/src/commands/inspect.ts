@@ -1,8 +1,10 @@
-import { bootstrapV1, connectionsV1, routerV1 } from '@filbert/contracts';
-import { callStream, callUnary, type FlagValues } from '@filbert/kit';
+import { bootstrapV1, connectionsV1, routerV1, searchV1, transfersV1 } from '@filbert/contracts';
+import { callStream, callUnary, RpcError, type FlagValues } from '@filbert/kit';
+import { SERVICE_AWAY } from '../control/fan-out.ts';
 import { CommandError, ExitCode } from '../exit-codes.ts';
 import { CALL_TIMEOUT_MS, MAX_SENTENCE_CHARS, withNode } from '../control/control-client.ts';
 import { bytes, duration, printable, printJson, table } from './show.ts';
+import { busAway } from './who-is-asked.ts';
 
 /** How long `connect` waits for the end of a dial, in ms: an unreachable host is given up before that. */
 const DIAL_WAIT_MS = 20_000;
@@ -11,39 +13,69 @@ const DIAL_OUTCOMES: Partial<Record<connectionsV1.DialOutcome, string>> = {
   [connectionsV1.DialOutcome.DIAL_OUTCOME_FAILED]: 'failed',
 };
 
-/** `filbert status`: what the node is and does. */
+/** `filbert status`: what the node is and does, so far as its parts answer. */
 export async function status(flags: FlagValues): Promise<void> {
-  const options = { timeoutMs: CALL_TIMEOUT_MS };
-  const [facts, edges, router] = await withNode(flags, (client) =>
-    Promise.all([
+  await withNode(flags, async (client) => {
+    const options = { timeoutMs: CALL_TIMEOUT_MS };
+    const answers = await Promise.allSettled([
       callUnary(client, bootstrapV1.BootstrapServiceService.getFacts, {}, options),
       callUnary(client, connectionsV1.ConnectionsServiceService.getStats, {}, options),
       callUnary(client, routerV1.RouterServiceService.getStats, {}, options),
-    ]),
-  );
-  if (flags['json'] === true) {
-    printJson({ ...facts, edges: edges.edges, shards: router.shards });
-    return;
-  }
-  const leaves = sum(edges.edges, (edge) => edge.leaves);
-  const ultrapeers = sum(edges.edges, (edge) => edge.ultrapeers);
-  const first = edges.edges[0];
-  const rows: [string, string][] = [
-    ['servent GUID', facts.serventGuid],
-    ['listening on', [...new Set(edges.edges.map((edge) => edge.listenAddress))].join(', ')],
-    ['own address', ownAddress(facts)],
-    ['up for', duration(Date.now() - facts.startedAtMs)],
-    ['leaves', `${leaves} of ${first?.maxLeaves ?? 0}`],
-    ['ultrapeers', `${ultrapeers} of ${first?.maxUltrapeers ?? 0}`],
-    ['hosts known', `${facts.hostsKnown}`],
-    ['messages in, out', `${sum(edges.edges, (e) => e.messagesIn)}, ${sum(edges.edges, (e) => e.messagesOut)}`],
-    ['queries routed', `${sum(router.shards, (shard) => shard.queries)}`],
-    ['copies delivered', `${sum(router.shards, (shard) => shard.deliveries)}`],
-    ['hits routed', `${sum(router.shards, (shard) => shard.hits)}`],
-    ['processes', `${edges.edges.length} connections, ${router.shards.length} router shards`],
+      // Of these it only counts that they answer.
+      callUnary(client, searchV1.SearchServiceService.getStats, {}, options),
+      callUnary(client, transfersV1.TransfersServiceService.listUploads, {}, options),
+    ]);
+    const failures = answers.flatMap((part) => (part.status === 'rejected' ? [asError(part.reason)] : []));
+    const [nobodyAnswers] = failures.length === answers.length ? failures : [];
+    if (nobodyAnswers !== undefined) throw nobodyAnswers;
+    const away = busAway(valueOf(answers[1])?.edges ?? []);
+    if (away !== undefined) failures.push(new RpcError('unavailable', away, { code: SERVICE_AWAY }));
+    const [facts, edges, router] = [valueOf(answers[0]), valueOf(answers[1])?.edges, valueOf(answers[2])?.shards];
+    if (flags['json'] === true) {
+      const problems = failures.map(({ message }) => printable(message, MAX_SENTENCE_CHARS));
+      printJson({ ...facts, edges: edges ?? null, shards: router ?? null, problems });
+    } else {
+      printStatus(facts, edges, router);
+    }
+    if (failures[0] !== undefined) throw failures[0];
+  });
+}
+
+function printStatus(
+  facts: bootstrapV1.GetFactsResponse | undefined,
+  edges: readonly connectionsV1.EdgeStats[] | undefined,
+  shards: readonly routerV1.ShardStats[] | undefined,
+): void {
+  const first = edges?.[0];
+  const ofFacts = (tell: (facts: bootstrapV1.GetFactsResponse) => string): string | undefined => facts && tell(facts);
+  const ofEdges = (tell: (edges: readonly connectionsV1.EdgeStats[]) => string): string | undefined =>
+    edges && tell(edges);
+  const ofShards = (tell: (shard: routerV1.ShardStats) => number): string | undefined =>
+    shards && `${sum(shards, tell)}`;
+  const rows: readonly (readonly [name: string, value: string | undefined])[] = [
+    ['servent GUID', ofFacts(({ serventGuid }) => serventGuid)],
+    ['listening on', ofEdges((all) => [...new Set(all.map((edge) => edge.listenAddress))].join(', '))],
+    ['own address', ofFacts(ownAddress)],
+    ['up for', ofFacts(({ startedAtMs }) => duration(Date.now() - startedAtMs))],
+    ['leaves', ofEdges((all) => `${sum(all, (edge) => edge.leaves)} of ${first?.maxLeaves ?? 0}`)],
+    ['ultrapeers', ofEdges((all) => `${sum(all, (edge) => edge.ultrapeers)} of ${first?.maxUltrapeers ?? 0}`)],
+    ['hosts known', ofFacts(({ hostsKnown }) => `${hostsKnown}`)],
+    ['messages in, out', ofEdges((all) => `${sum(all, (e) => e.messagesIn)}, ${sum(all, (e) => e.messagesOut)}`)],
+    ['queries routed', ofShards((shard) => shard.queries)],
+    ['copies delivered', ofShards((shard) => shard.deliveries)],
+    ['hits routed', ofShards((shard) => shard.hits)],
+    ['processes', `${edges?.length ?? '?'} connections, ${shards?.length ?? '?'} router shards`],
   ];
   const width = Math.max(...rows.map(([name]) => name.length));
-  for (const [name, value] of rows) console.log(`${name.padEnd(width)}  ${value}`);
+  for (const [name, value] of rows) console.log(`${name.padEnd(width)}  ${value ?? '?'}`);
+}
+
+function valueOf<T>(part: PromiseSettledResult<T>): T | undefined {
+  return part.status === 'fulfilled' ? part.value : undefined;
+}
+
+function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error(String(reason));
 }
 
 const ADDRESS_SOURCES: Readonly<Record<string, string>> = {

@@ -16,8 +16,16 @@ export async function sayWhoCannotBeAsked(client: Client): Promise<void> {
     console.error(`the network may not be asked: ${printable(reason.message, MAX_SENTENCE_CHARS)}`);
   }
   if (edges.status === 'rejected') return;
+  const away = busAway(edges.value.edges);
+  if (away !== undefined) console.error(`the network cannot be asked: ${away}`);
   if (edges.value.edges.some(({ leaves, ultrapeers }) => leaves + ultrapeers > 0)) return;
   console.error(
     'the node has no peers that could be asked; "filbert connect" dials one (its own files are no results)',
   );
+}
+
+/** A sentence where the bus is away from an edge. */
+export function busAway(edges: readonly connectionsV1.EdgeStats[]): string | undefined {
+  const names = edges.filter((edge) => edge.busAway).map(({ edgeId }) => printable(edgeId));
+  return names.length === 0 ? undefined : `NATS is away from ${names.join(', ')}: nothing is routed`;
 }

@@ -57,6 +57,7 @@ function edgeStats(edge: Edge): connectionsV1.EdgeStats {
     droppedOut: dropped,
     listenAddress: edge.listenAddress,
     startedAtMs: edge.startedAtMs,
+    busAway: edge.isBusAway,
   };
 }
 

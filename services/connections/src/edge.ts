@@ -224,6 +224,11 @@ export class Edge implements LinkHost {
     return formatHostPort({ host: this.#options.listen.host, port: this.#acceptor.port });
   }
 
+  /** Nothing can be routed. */
+  get isBusAway(): boolean {
+    return this.#bus.status !== 'connected';
+  }
+
   get maxLeaves(): number {
     return this.#options.maxLeaves;
   }

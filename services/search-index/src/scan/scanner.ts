@@ -169,7 +169,9 @@ export class Scanner {
     await shares.refresh();
     for (const { path, state } of shares.all())
       if (state === 'missing') this.#tell(path, 'the share folder is missing');
-    const visited = await this.#walk(shares.roots(), () => true);
+    this.seen.folders = 0;
+    this.seen.files = 0;
+    const visited = await this.#walk(shares.roots(), () => true, this.seen);
     if (this.#abort.signal.aborted) return;
     for (const share of shares.all()) {
       if (share.realPath !== undefined) share.state = visited.has(share.realPath) ? 'served' : 'unreadable';
@@ -190,16 +192,20 @@ export class Scanner {
       return !this.#tree.has(path);
     });
     if (this.#abort.signal.aborted) return;
+    // A share folder itself may have gone.
+    if (starts.some((folder) => !visited.has(folder))) await shares.refresh();
     this.#withdraw(this.#tree.replaceSome(starts, visited, listed));
     this.scans.partial++;
   }
 
   /** Walks, and returns the folders that could be opened with the files in them that may be shared. */
-  async #walk(starts: readonly string[], descend: (path: string) => boolean): Promise<Map<string, Set<string>>> {
+  async #walk(
+    starts: readonly string[],
+    descend: (path: string) => boolean,
+    seen = { folders: 0, files: 0 },
+  ): Promise<Map<string, Set<string>>> {
     const { fs, watcher } = this.#options;
     const visited = new Map<string, Set<string>>();
-    this.seen.folders = 0;
-    this.seen.files = 0;
     const events = walk(starts, {
       fs,
       descend: (path) => !this.#isOwnData(path) && descend(path) && !visited.has(path),
@@ -208,10 +214,10 @@ export class Scanner {
     });
     for await (const event of events) {
       if (event.kind === 'folder') {
-        this.seen.folders++;
+        seen.folders++;
         visited.set(event.path, new Set());
       } else if (event.kind === 'files') {
-        this.seen.files += event.files.length;
+        seen.files += event.files.length;
         this.#take(event.files, visited.get(event.folder));
       } else if (event.kind === 'left-out') {
         this.#countLeftOut(event.path, event.reason, event.detail);

@@ -67,6 +67,8 @@ export interface EdgeOptions {
   readonly handshakeTimeoutMs?: number;
   /** Addresses that the limits per address and network spare; by default private ones where these are allowed. */
   readonly isExempt?: (ip: string) => boolean;
+  /** ms, monotonic; the system's clock by default. */
+  readonly now?: () => number;
   /** ms since 1970; the system's clock by default. */
   readonly wallClock?: () => number;
   /** Takes HTTP and GIV connections in this process; without it they go to transfers workers over TCP. */
@@ -87,7 +89,7 @@ export class Edge implements LinkHost {
   readonly halfPatches = new HalfPatches();
   readonly queryFilter = new QueryFilter();
   readonly #options: EdgeOptions;
-  readonly #clock = new TurnClock();
+  readonly #clock: TurnClock;
   readonly #wallClock: () => number;
   readonly #bus: Bus;
   readonly #log: Logger;
@@ -115,6 +117,7 @@ export class Edge implements LinkHost {
     this.#bus = options.bus;
     this.#log = options.logger;
     this.userAgent = options.userAgent;
+    this.#clock = new TurnClock(options.now);
     this.#wallClock = options.wallClock ?? Date.now;
     this.startedAtMs = this.#wallClock();
     const now = (): number => this.#clock.now();

@@ -172,6 +172,18 @@ describe('router on the bus, with internal edges', () => {
     }
   });
 
+  it('doubles the merged table that is too full before it tells it', async () => {
+    const told: MergedTable[] = [];
+    bus.subscribe(mergedTable, (table) => told.push(table));
+    // Two thirds of the smallest table, and one third of the next.
+    const everyThird = Uint32Array.from({ length: 2 ** 17 / 3 }, (_, i) => i * 3);
+    edge.openLink(LinkKind.LINK_KIND_LIBRARY, { onFrame: () => undefined }).setTable(SlotSet.fromSlots(17, everyThird));
+    await routed(1);
+    aheadMs += 5_000;
+    const { bits, full } = await waitFor('the merged table', () => told.at(-1));
+    assert.deepEqual([bits, full], [17, true]);
+  });
+
   it('tells how old batches are, how many are held, and the bytes that came and went', async () => {
     const metrics = createMetrics({ service: 'router', strict: true });
     declareMetrics(metrics, [router], ingressAge);

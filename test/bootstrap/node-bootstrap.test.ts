@@ -62,6 +62,7 @@ describe('bootstrap node', () => {
       routerShards: 1,
       allowPrivate: false,
       now: () => clock.now(),
+      timers: clock,
       ...options,
     });
     bootstrap.start();
@@ -116,8 +117,16 @@ describe('bootstrap node', () => {
     await turns();
     assert.equal(published.length, 1);
     seen('5.6.7.8:6346', HostOutcome.HOST_OUTCOME_CONNECTED);
-    const next = await waitFor('the next facts', () => published.find(({ hosts }) => hosts.length > 0));
-    assert.deepEqual([next.hosts, next.version], [['5.6.7.8:6346'], 2]);
+    await turns();
+    clock.advance(2_000);
+    await turns();
+    assert.deepEqual(
+      published.map(({ hosts, version }) => [hosts, version]),
+      [
+        [[], 1],
+        [['5.6.7.8:6346'], 2],
+      ],
+    );
     assert.deepEqual((await facts()).hosts, ['5.6.7.8:6346']);
   });
 
@@ -262,6 +271,28 @@ describe('bootstrap node', () => {
     stop();
     start();
     assert.deepEqual(await candidates(), ['5.6.7.8:6346']);
+  });
+
+  it('saves the hosts that it learned every 5 s, for the next start after one that was killed', async () => {
+    start();
+    const saved = (): string[] => {
+      const reader = new DatabaseSync(join(folder, 'data', 'bootstrap.sqlite'), { readOnly: true });
+      const rows = reader.prepare('SELECT address FROM hosts ORDER BY address').all();
+      reader.close();
+      return rows.map(({ address }) => String(address));
+    };
+    seen('5.6.7.8:6346', HostOutcome.HOST_OUTCOME_LEARNED);
+    await turns();
+    clock.advance(4_999);
+    assert.deepEqual(saved(), []);
+    clock.advance(1);
+    assert.deepEqual(saved(), ['5.6.7.8:6346']);
+    seen('6.6.7.8:6346', HostOutcome.HOST_OUTCOME_LEARNED);
+    await turns();
+    clock.advance(5_000);
+    assert.deepEqual(saved(), ['5.6.7.8:6346', '6.6.7.8:6346']);
+    stop();
+    assert.equal(clock.pending, 0);
   });
 
   it('says which hosts of its settings it does not use', () => {

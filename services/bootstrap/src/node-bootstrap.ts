@@ -12,7 +12,15 @@ import {
   type NodeFacts,
 } from '@filbert/contracts';
 import { formatPeerAddress } from '@filbert/gnutella';
-import { parseHostPort, type Bus, type HostPort, type Logger, type Subscription } from '@filbert/kit';
+import {
+  parseHostPort,
+  type Bus,
+  type HostPort,
+  type Logger,
+  type Subscription,
+  type TimerHandle,
+  type Timers,
+} from '@filbert/kit';
 import { openDatabase } from './database.ts';
 import { HostCache, type ForgetReason } from './host-cache.ts';
 import { loadIdentity, type Identity } from './identity.ts';
@@ -70,6 +78,7 @@ export interface NodeBootstrapOptions {
   readonly allowPrivate: boolean;
   /** ms since 1970 */
   readonly now: () => number;
+  readonly timers: Timers;
   /** Finds the addresses of names; by default the system does. */
   readonly lookUp?: LookUp;
 }
@@ -82,7 +91,7 @@ export class NodeBootstrap {
   readonly #edges: EdgeSummaries;
   readonly #names: NamedHosts;
   readonly #ownAddress: OwnAddress;
-  readonly #timers: NodeJS.Timeout[] = [];
+  readonly #stopTimers: (() => void)[] = [];
   readonly #services: ServiceSummaries;
   /** Hosts and votes of reports beyond what one may hold. */
   readonly #cut = { hosts: 0, votes: 0 };
@@ -181,23 +190,35 @@ export class NodeBootstrap {
     this.#services.start();
     this.#names.tick();
     this.#publish();
-    this.#timers.push(
-      setInterval(() => {
-        this.#names.tick();
-        this.#publish();
-      }, FACTS_INTERVAL_MS),
-      setInterval(() => this.save(), SAVE_INTERVAL_MS),
-    );
+    this.#every(FACTS_INTERVAL_MS, () => {
+      this.#names.tick();
+      this.#publish();
+    });
+    this.#every(SAVE_INTERVAL_MS, () => this.save());
   }
 
   stop(): void {
-    for (const timer of this.#timers) clearInterval(timer);
+    for (const stopTimer of this.#stopTimers) stopTimer();
     this.#services.stop();
     this.#names.stop();
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
     this.save();
     this.#database?.close();
     this.#database = undefined;
+  }
+
+  /** Does `work` again and again until `stop`. */
+  #every(intervalMs: number, work: () => void): void {
+    const { timers } = this.#options;
+    let timer: TimerHandle | undefined;
+    const begin = (): void => {
+      timer = timers.setTimeout(() => {
+        begin();
+        work();
+      }, intervalMs);
+    };
+    begin();
+    this.#stopTimers.push(() => timers.clearTimeout(timer));
   }
 
   /** Follows the hosts of the settings, names and addresses. */

@@ -1,4 +1,4 @@
-import type { Bus, Component, Logger, Metrics, RpcService } from '@filbert/kit';
+import { systemTimers, type Bus, type Component, type Logger, type Metrics, type RpcService } from '@filbert/kit';
 import type { BootstrapConfig } from './config.ts';
 import { bootstrapControl } from './control.ts';
 import { declareMetrics } from './metrics.ts';
@@ -28,6 +28,7 @@ export function createBootstrapService(config: BootstrapConfig, dependencies: Bo
     routerShards: config.routerShards,
     allowPrivate: config.allowPrivate,
     now: Date.now,
+    timers: systemTimers,
   });
   declareMetrics(metrics, bootstrap);
   return {

@@ -219,12 +219,48 @@ describe('connections handshakes', () => {
     second.setReading(false);
     const { peer: third } = await harness.join();
     assert.ok(third.accepted);
-    const ended = [first, second].filter((peer) => harness.linkOf(peer)?.ended ?? true);
-    assert.equal(ended.length, 1);
+    const ended = (): number => [first, second].filter((peer) => harness.linkOf(peer)?.ended ?? true).length;
+    assert.equal(ended(), 1);
+    assert.ok((await harness.join()).peer.accepted);
+    assert.equal(ended(), 2, 'who is on its way out makes no room twice');
     first.setReading(true);
     second.setReading(true);
     await waitFor('the BYE', () => first.bye ?? second.bye);
     assert.equal((first.bye ?? second.bye)?.code, 202);
+  });
+
+  it('makes room by ending a leaf that wants no queries, and none that does', async () => {
+    let now = Date.now();
+    await start({ maxLeaves: 2, wallClock: () => now });
+    const { peer: useful, link } = await harness.join();
+    const { peer: busy, link: busyLink } = await harness.join();
+    for (const peer of [useful, busy]) peer.sendTable({ bits: 12, words: ['filbert'] });
+    busy.sendHopsFlow(0);
+    await waitFor('the tables', () => link.table !== undefined && busyLink.table !== undefined);
+    await waitFor('the hops-flow', () => busyLink.hopsFlow === 0);
+    now += 300_001;
+    assert.ok((await harness.join()).peer.accepted);
+    await busy.waitClosed();
+    assert.equal(busy.bye?.code, 202);
+    assert.equal((await harness.connect()).status.code, 503);
+    assert.equal(link.ended, false);
+  });
+
+  it('makes room by ending an ultrapeer that never said anything, and none that did', async () => {
+    let now = Date.now();
+    await start({ maxUltrapeers: 2, wallClock: () => now });
+    const ultrapeer = { role: 'ultrapeer', answerPings: false } as const;
+    const { peer: useful, link } = await harness.join(ultrapeer);
+    const { peer: silent } = await harness.join(ultrapeer);
+    useful.sendPing();
+    await waitFor('the message', () => link.counters.messagesIn === 1);
+    assert.equal((await harness.connect(ultrapeer)).status.code, 503);
+    now += 300_001;
+    assert.ok((await harness.join(ultrapeer)).peer.accepted);
+    await silent.waitClosed();
+    assert.equal(silent.bye?.code, 202);
+    assert.equal((await harness.connect(ultrapeer)).status.code, 503);
+    assert.equal(link.ended, false);
   });
 
   it('answers a crawler with its neighbours and closes', async () => {

@@ -319,8 +319,10 @@ describe('connections frames', () => {
 
     const { link: busy } = await bench.add('ultrapeer');
     for (let i = 0; i < 10_200; i++) bench.receive(busy, { descriptor: 0xcd });
-    for (let i = 0; i < 101; i++) bench.receive(busy, { descriptor: 0x10 });
+    for (let i = 0; i < 103; i++) bench.receive(busy, { descriptor: 0x10 });
     assert.equal(bench.byes.size, 1, 'one in a hundred is forgiven');
+    bench.receive(busy, { descriptor: 0x10 });
+    assert.equal(bench.byes.get(busy.number), 409, '104 of 10,304 are more');
   });
 
   it('of the function BYE end the link without an answer, unless they were relayed or are no BYE', async () => {

@@ -12,6 +12,19 @@ import { waitFor } from '../support/wait-for.ts';
 /** What the processes of a killed supervisor may take to end: they say good-bye first. */
 const ORPHANS_END_MS = 12_000;
 
+interface LogLine {
+  readonly name: string;
+  readonly msg: string;
+  readonly process?: string;
+}
+
+/** What a line of the log says that begins to stop, or has stopped: `services` are those between the way in and bootstrap. */
+function endOf({ name, msg, process }: LogLine): string | undefined {
+  if (process === 'nats-server') return msg.endsWith('Initiating Shutdown...') ? 'nats' : undefined;
+  if (name === 'filbert' || !(msg.startsWith('signal: ') || msg === 'stopped')) return undefined;
+  return ['router', 'search_index', 'transfers'].includes(name) ? 'services' : name;
+}
+
 describe('filbert up --processes: starting and stopping', function () {
   this.timeout(40_000);
   const folder = mkdtempSync(join(tmpdir(), 'filbert-test-'));
@@ -122,6 +135,20 @@ describe('filbert up --processes: starting and stopping', function () {
     const node = await NodeProcess.spawn({ processes: true, nats: `nats://127.0.0.1:${await freePort()}` });
     await waitFor('the sentence', () => node.stderr.some((line) => line.startsWith('waiting for NATS')));
     assert.deepEqual(await node.stop(), { code: 0, signal: null, leftBehind: [] });
+  });
+
+  it('stops the way in first, then what works for it, then bootstrap, and NATS when nobody needs it', async () => {
+    const args = ['--log-level', 'debug'];
+    const node = await NodeProcess.start({ processes: true, connections: 2, routerShards: 2, env, args });
+    const before = node.stderr.length;
+    assert.deepEqual(await node.stop(), { code: 0, signal: null, leftBehind: [] });
+    const order = node.stderr.slice(before).flatMap((line) => endOf(JSON.parse(line) as LogLine) ?? []);
+    // Each process says that it is told to stop, and that it has; NATS only the one.
+    const expected = { connections: 2 * 2, services: 2 * 4, bootstrap: 2 * 1, nats: 1 };
+    assert.deepEqual(
+      order,
+      Object.entries(expected).flatMap(([what, lines]) => Array.from({ length: lines }, () => what)),
+    );
   });
 
   it('picks one port for all connections processes, and leaves nothing behind when the supervisor is killed', async () => {

@@ -15,6 +15,7 @@ import {
   ownAddressOf,
   OwnAddressSource,
   transfersSummary,
+  TransfersSummary,
   type NodeFacts,
 } from '@filbert/contracts';
 import { createInProcessBus, createLogger, createMetrics, type Bus } from '@filbert/kit';
@@ -375,6 +376,37 @@ describe('bootstrap node', () => {
       assert.equal(told.firewalled, false);
       assert.deepEqual(ownAddressOf(told), { host: '5.6.7.8', port: 7777 });
       assert.equal(bootstrap.facts?.version, told.version);
+    });
+  });
+
+  describe('address of transfers', () => {
+    const tell = (publicAddress: string, changes: Partial<TransfersSummary> = {}): void =>
+      void bus.publish(
+        transfersSummary,
+        TransfersSummary.fromPartial({ workerId: 'transfers-0', publicAddress, ...changes }),
+      );
+
+    it('is that of a worker with a port of its own, until that drains', async () => {
+      start();
+      tell('', { workerId: 'transfers-1' });
+      tell('5.6.7.8:7000');
+      await turns();
+      assert.equal((await facts()).transfersAddress, '5.6.7.8:7000');
+      tell('5.6.7.8:7000', { draining: true });
+      await turns();
+      assert.equal((await facts()).transfersAddress, '');
+    });
+
+    it('has the host that peers reach the node at where the worker listens on all', async () => {
+      start();
+      tell('0.0.0.0:7000');
+      await turns();
+      assert.equal((await facts()).transfersAddress, '');
+      stop();
+      start({ advertise: { host: '5.6.7.8', port: 6346 } });
+      tell('0.0.0.0:7000');
+      const told = await waitFor('the address', async () => (await facts()).transfersAddress || undefined);
+      assert.equal(told, '5.6.7.8:7000');
     });
   });
 

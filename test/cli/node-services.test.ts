@@ -78,7 +78,6 @@ describe('cli: a node whose services each have their own control', () => {
 
   it('tells of a bus that is away', async () => {
     const cutOff = rpcService(connectionsV1.ConnectionsServiceService, {
-       
       async *listLinks() {},
       connect: () => connectionsV1.ConnectResponse.create(),
       disconnect: () => ({ found: false }),

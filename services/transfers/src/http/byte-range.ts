@@ -9,13 +9,17 @@ export interface ByteSpan {
 export type RangeResult =
   { readonly kind: 'whole' | 'malformed' | 'unsatisfiable' } | { readonly kind: 'span'; readonly span: ByteSpan };
 
+// No two neighbouring parts may both take white space: else a line full of it takes the square or the cube of its length.
+const RANGE = /^\s*bytes(?:\s*=\s*|\s+)(?:(\d{1,15})\s*)?-\s*(?:(\d{1,15})\s*)?(?:,.*)?$/i;
+const CONTENT_RANGE = /^\s*bytes(?:\s*=\s*|\s+)(\d{1,15})\s*-\s*(\d{1,15})\s*\/\s*(\d{1,15}|\*)\s*$/i;
+
 /**
  * What a `Range` header asks of a file of `size` bytes: `bytes=a-b`, `a-` or `-n`, of several the first. A suffix longer
  * than the file is the whole of it; an end beyond the file is cut.
  */
 export function resolveRange(header: string | undefined, size: number): RangeResult {
   if (header === undefined) return { kind: 'whole' };
-  const match = /^\s*bytes\s*[=\s]\s*(\d{0,15})\s*-\s*(\d{0,15})\s*(?:,.*)?$/i.exec(header);
+  const match = RANGE.exec(header);
   if (match === null) return { kind: 'malformed' };
   const [, from = '', to = ''] = match;
   if (from === '') {
@@ -33,7 +37,7 @@ export function resolveRange(header: string | undefined, size: number): RangeRes
 export function parseContentRange(
   header: string,
 ): { readonly span: ByteSpan; readonly total: number | undefined } | undefined {
-  const match = /^\s*bytes\s*[=\s]\s*(\d{1,15})\s*-\s*(\d{1,15})\s*\/\s*(\d{1,15}|\*)\s*$/i.exec(header);
+  const match = CONTENT_RANGE.exec(header);
   if (match === null) return undefined;
   const span = { first: Number(match[1]), last: Number(match[2]) };
   const total = match[3] === '*' ? undefined : Number(match[3]);

@@ -142,27 +142,53 @@ export interface DeliverySink {
 
 /** Calls `sink` for every delivery of a batch; entries that are incomplete or do not fit the blob are skipped. */
 export function forEachDelivery(batch: EgressBatch, sink: DeliverySink): void {
-  const { frames } = batch;
-  const offsets = unpackUint32(batch.entryOffsets);
-  const ttlHops = unpackUint16(batch.entryTtlHops);
-  const counts = unpackUint32(batch.entryLinkCounts);
-  const links = unpackUint32(batch.links);
-  const entries = Math.min(offsets.length, ttlHops.length, counts.length);
-  const traces = new TraceTableReader({ indices: batch.traceEntries, parents: batch.traceParents });
-  let next = 0;
-  for (let entry = 0; entry < entries; entry++) {
-    const trace = traces.of(entry);
-    const start = offsets[entry] as number;
-    const last = Math.min(links.length, next + (counts[entry] as number));
+  const entries = new DeliveryReader(batch);
+  while (entries.next(sink));
+}
+
+/** Walks the entries of a batch, for whoever does other work in between. */
+export class DeliveryReader {
+  readonly #frames: Uint8Array;
+  readonly #offsets: Uint32Array;
+  readonly #ttlHops: Uint16Array;
+  readonly #counts: Uint32Array;
+  readonly #links: Uint32Array;
+  readonly #traces: TraceTableReader;
+  readonly #entries: number;
+  #entry = 0;
+  #nextLink = 0;
+
+  constructor(batch: EgressBatch) {
+    this.#frames = batch.frames;
+    this.#offsets = unpackUint32(batch.entryOffsets);
+    this.#ttlHops = unpackUint16(batch.entryTtlHops);
+    this.#counts = unpackUint32(batch.entryLinkCounts);
+    this.#links = unpackUint32(batch.links);
+    this.#traces = new TraceTableReader({ indices: batch.traceEntries, parents: batch.traceParents });
+    this.#entries = Math.min(this.#offsets.length, this.#ttlHops.length, this.#counts.length);
+  }
+
+  /** Calls `sink` for the deliveries of the next entry. @returns false where there is none */
+  next(sink: DeliverySink): boolean {
+    const entry = this.#entry;
+    if (entry >= this.#entries) return false;
+    const frames = this.#frames;
+    const links = this.#links;
+    const first = this.#nextLink;
+    const last = Math.min(links.length, first + (this.#counts[entry] as number));
+    // Before the sink is called: where it throws, the entry is over.
+    this.#entry = entry + 1;
+    this.#nextLink = last;
+    const trace = this.#traces.of(entry);
+    const start = this.#offsets[entry] as number;
     const fits = start + HEADER_BYTES <= frames.length;
     const end = fits ? start + HEADER_BYTES + payloadLength(frames, start) : 0;
-    if (fits && end <= frames.length) {
-      const both = ttlHops[entry] as number;
-      if (trace !== undefined) sink.beginTraced?.(trace, frames, start, last - next);
-      for (let i = next; i < last; i++) sink.deliver(frames, start, end, both & 0xff, both >>> 8, links[i] as number);
-      if (trace !== undefined) sink.endTraced?.();
-    }
-    next = last;
+    if (!fits || end > frames.length) return true;
+    const both = this.#ttlHops[entry] as number;
+    if (trace !== undefined) sink.beginTraced?.(trace, frames, start, last - first);
+    for (let i = first; i < last; i++) sink.deliver(frames, start, end, both & 0xff, both >>> 8, links[i] as number);
+    if (trace !== undefined) sink.endTraced?.();
+    return true;
   }
 }
 

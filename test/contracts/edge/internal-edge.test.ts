@@ -9,6 +9,7 @@ import {
   MAX_INTERNAL_LINKS,
   nodeFactsRequest,
   routerIngress,
+  TAKE_SLICE_MS,
   type InternalLink,
 } from '@filbert/contracts';
 import { connectNatsBus, createInProcessBus, createMetrics, type Bus, type Metrics } from '@filbert/kit';
@@ -93,6 +94,83 @@ describe('contracts: what an internal edge tells as metrics', () => {
       'deliveries_total{result="unknown-link"}': 2,
       'deliveries_total{result="old-epoch"}': 4,
     });
+  });
+
+  it('takes costly frames for a few milliseconds of each turn, in order, and holds the credit until all are taken', async () => {
+    const own = await start(createInProcessBus());
+    const taken: number[] = [];
+    const link = own.openLink(LinkKind.LINK_KIND_USER, {
+      onFrame: (_bytes, _start, _end, ttl) => {
+        taken.push(ttl);
+        const until = performance.now() + 2;
+        while (performance.now() < until);
+      },
+    });
+    const writer = bus.openWriter(edgeEgress(EDGE_ID), { epoch: 1 });
+    const sent = Array.from({ length: 40 }, (_, i) => i);
+    for (const half of [sent.slice(0, 20), sent.slice(20)]) {
+      const builder = new EgressBatchBuilder();
+      const bytes = frame(RAW_DESCRIPTOR.query, 0);
+      for (const i of half) builder.send(i, bytes, 0, bytes.length, i, 0, link.number);
+      writer.send({ ...builder.take(), edgeEpoch: EPOCH }, bytes.length * half.length);
+    }
+    let mostInOneTurn = 0;
+    for (let before = 0; taken.length < sent.length; before = taken.length) {
+      await turns(1);
+      mostInOneTurn = Math.max(mostInOneTurn, taken.length - before);
+      if (taken.length < sent.length) assert.ok(!writer.isDone(writer.lastNumber), `done after ${taken.length} frames`);
+    }
+    assert.deepEqual(taken, sent);
+    // One that begins within the time is taken whole.
+    assert.ok(mostInOneTurn <= TAKE_SLICE_MS / 2 + 1, `${mostInOneTurn} frames of 2 ms in one turn`);
+    await waitFor('the report', () => writer.isDone(writer.lastNumber));
+  });
+
+  it('goes on after a link that throws, also in the middle of a batch', async () => {
+    const failures: string[] = [];
+    const own = await start(createInProcessBus({ onError: (error) => void failures.push(String(error)) }));
+    const taken: number[] = [];
+    const link = own.openLink(LinkKind.LINK_KIND_USER, {
+      onFrame: (_bytes, _start, _end, ttl) => {
+        const until = performance.now() + TAKE_SLICE_MS;
+        while (performance.now() < until);
+        if (ttl === 2) throw new Error('cannot take it');
+        taken.push(ttl);
+      },
+    });
+    const writer = bus.openWriter(edgeEgress(EDGE_ID), { epoch: 1 });
+    for (const ttls of [
+      [1, 2, 3],
+      [4, 5],
+    ]) {
+      const builder = new EgressBatchBuilder();
+      const bytes = frame(RAW_DESCRIPTOR.query, 0);
+      for (const ttl of ttls) builder.send(ttl, bytes, 0, bytes.length, ttl, 0, link.number);
+      writer.send({ ...builder.take(), edgeEpoch: EPOCH }, bytes.length);
+    }
+    await waitFor('both batches to be over', () => writer.isDone(writer.lastNumber));
+    assert.deepEqual([taken, failures], [[1, 4, 5], ['Error: cannot take it']]);
+  });
+
+  it('leaves untaken what waits when it stops', async () => {
+    const own = await start(createInProcessBus());
+    let taken = 0;
+    const link = own.openLink(LinkKind.LINK_KIND_USER, {
+      onFrame: () => {
+        taken++;
+        own.stop();
+        const until = performance.now() + TAKE_SLICE_MS;
+        while (performance.now() < until);
+      },
+    });
+    const writer = bus.openWriter(edgeEgress(EDGE_ID), { epoch: 1 });
+    const builder = new EgressBatchBuilder();
+    const bytes = frame(RAW_DESCRIPTOR.query, 0);
+    for (let i = 0; i < 10; i++) builder.send(i, bytes, 0, bytes.length, 1, 0, link.number);
+    writer.send({ ...builder.take(), edgeEpoch: EPOCH }, bytes.length);
+    await waitFor('the frame', () => taken > 0);
+    await bus.drain();
+    assert.equal(taken, 1);
   });
 
   it('counts frames for a shard that does not keep up', async () => {

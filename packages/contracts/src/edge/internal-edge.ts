@@ -1,6 +1,6 @@
 import { difference, type SlotSet } from '@filbert/gnutella';
 import type { Bus, Subscription } from '@filbert/kit';
-import { forEachDelivery, type DeliverySink } from '../egress-batch.ts';
+import { DeliveryReader, type DeliverySink } from '../egress-batch.ts';
 import {
   OwnAddressSource,
   type EdgeControlReply,
@@ -20,6 +20,11 @@ import { NO_TABLE, tableChanges } from './table-difference.ts';
 const HEARTBEAT_MS = 1_000;
 /** Links of one internal edge: searches of people, shards of the library, the transfers link. */
 export const MAX_INTERNAL_LINKS = 1_024;
+/**
+ * In one turn of the event loop frames from the router are taken for so long, ms: a query can cost the library milliseconds,
+ * and a batch holds hundreds. What waits meanwhile takes the credit of the shard, which then sheds queries.
+ */
+export const TAKE_SLICE_MS = 5;
 
 /** What the owner of an internal link wants to know. */
 export interface InternalLinkOptions {
@@ -85,6 +90,24 @@ export class InternalEdge implements DeliverySink {
   #oldEpoch = 0;
   /** Of the entry that is being delivered. */
   #trace: string | undefined;
+  /** Batches that were not taken whole in the turn that brought them; the credit of their shards bounds them. */
+  readonly #untaken: UntakenBatch[] = [];
+  /** When frames were taken for long enough in this turn; it is over with `#turn`. */
+  #takeUntil = 0;
+  #turn: NodeJS.Immediate | undefined;
+  #stopped = false;
+  readonly #onTurn = (): void => {
+    this.#turn = undefined;
+    for (let next = this.#untaken[0]; next !== undefined; next = this.#untaken[0]) {
+      try {
+        if (!this.#take(next.deliveries)) return;
+        next.done();
+      } catch (error) {
+        next.failed(error);
+      }
+      this.#untaken.shift();
+    }
+  };
 
   constructor(options: {
     readonly bus: Bus;
@@ -162,9 +185,12 @@ export class InternalEdge implements DeliverySink {
   }
 
   stop(): void {
+    this.#stopped = true;
     clearInterval(this.#timer);
+    clearImmediate(this.#turn);
     for (const link of [...this.#links.values()]) link.close();
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
+    for (const { done } of this.#untaken.splice(0)) done();
     this.#ingress?.close();
     this.#state.close();
   }
@@ -187,13 +213,29 @@ export class InternalEdge implements DeliverySink {
     this.#trace = undefined;
   }
 
-  #onEgress(batch: EgressBatch): void {
+  /** @returns a promise where the batch takes more than this turn has time for */
+  #onEgress(batch: EgressBatch): void | Promise<void> {
     if (batch.edgeEpoch !== this.#epoch) {
       this.#oldEpoch += batch.links.length >>> 2;
       return;
     }
+    const deliveries = new DeliveryReader(batch);
+    if (this.#untaken.length === 0 && this.#take(deliveries)) return;
+    return new Promise((done, failed) => this.#untaken.push({ deliveries, done, failed }));
+  }
+
+  /** Hands out deliveries until there are none, or the time of this turn is over. @returns false where there may be more */
+  #take(deliveries: DeliveryReader): boolean {
+    if (this.#turn === undefined) {
+      this.#takeUntil = performance.now() + TAKE_SLICE_MS;
+      this.#turn = setImmediate(this.#onTurn);
+    }
     try {
-      forEachDelivery(batch, this);
+      do {
+        if (this.#stopped) return true;
+        if (performance.now() >= this.#takeUntil) return false;
+      } while (deliveries.next(this));
+      return true;
     } finally {
       // Where the owner of a link threw in the middle of an entry.
       this.#trace = undefined;
@@ -220,6 +262,13 @@ export class InternalEdge implements DeliverySink {
       reached: false,
     });
   }
+}
+
+/** A batch of which deliveries are left. */
+interface UntakenBatch {
+  readonly deliveries: DeliveryReader;
+  readonly done: () => void;
+  readonly failed: (error: unknown) => void;
 }
 
 interface LinkOwner {

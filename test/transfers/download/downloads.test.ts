@@ -396,6 +396,33 @@ describe('transfers: downloads', () => {
       assert.ok(fetching.transfers.counters.blames.unreachable > 0);
     });
 
+    it('lose their stretch when they drip it, and what they dripped is kept', async () => {
+      const dripping: Answer = ({ first }, socket) => {
+        socket.write(
+          `HTTP/1.1 206 OK\r\nContent-Range: bytes ${first}-199999/200000\r\nContent-Length: ${200_000 - first}\r\n\r\n`,
+        );
+        let at = first;
+        const drip = setInterval(() => socket.write(content.subarray(at, ++at)), 50);
+        socket.once('close', () => clearInterval(drip));
+      };
+      const bad = await startRawServer(dripping);
+      const { fetching, download, good } = await fetchDespite(at(bad.port));
+      assert.equal(fetching.transfers.counters.blames.stalled, 1);
+      const [first] = download.sources();
+      assert.ok(first !== undefined && first.bytes > 0, 'a byte came before the stall time was over');
+      assert.equal(first.bytes + good.transfers.counters.uploadedBytes, content.length);
+    });
+
+    it('are not blamed for the time in which our own rate held them back', async () => {
+      const good = await startWorker();
+      const fetching = await startWorker({ timings: { stallMs: 200 }, downloadRate: 100_000 });
+      const { download } = await fetching.transfers.downloads.add(
+        requestFor(good.library.add('wanted.bin', content), [good.source]),
+      );
+      await completed(download);
+      assert.ok(Object.values(fetching.transfers.counters.blames).every((times) => times === 0));
+    });
+
     it('have what arrived before they closed kept', async () => {
       const half: Answer = (request, socket) => {
         socket.write(

@@ -14,6 +14,11 @@ import type { DownloadTimings } from './timings.ts';
 const MAX_CONNECTED_WAIT_MS = 150_000;
 /** A source must take a request within this, in ms. */
 const WRITE_TIMEOUT_MS = 30_000;
+/**
+ * Bytes of a body that must have come once we have waited for the stall time in all; else a source could hold its stretch,
+ * and with it the download, for years with a byte a minute.
+ */
+export const LEAST_BODY_BYTES = 32 * 1024;
 
 /** How a session with a source ended. `idle`: nothing is left for it to fetch. */
 export type SessionEnd =
@@ -127,11 +132,21 @@ async function receiveBody(
   // Without a size nobody could tell when the file is whole, and the same stretch would be fetched again and again.
   if (total === undefined && download.sizeBytes === undefined) return blamed('wrong-range');
   let at = span.start;
+  // What came since, and how long we waited for it: the time in which our own --download-rate holds us back does not count.
+  let came = 0;
+  let waitedMs = 0;
   while (at < span.end) {
-    const bytes = await connection.read(timings.stallMs);
+    const readAtMs = performance.now();
+    const bytes = await connection.read(timings.stallMs - waitedMs);
     if (bytes === 'timeout') return blamed('stalled');
     if (bytes === 'ended') return blamed('closed-early');
     if (at === span.start) firstByte.observe((performance.now() - askedMs) / 1_000);
+    came += bytes.length;
+    waitedMs += performance.now() - readAtMs;
+    if (came >= LEAST_BODY_BYTES) {
+      came = 0;
+      waitedMs = 0;
+    }
     const wanted = bytes.subarray(0, span.end - at);
     await bandwidth.take(wanted.length, () => connection.closed);
     await download.receive(wanted, at, source);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { LinkKind } from '@filbert/contracts';
+import { LinkCapability, LinkKind } from '@filbert/contracts';
 import { merge, SlotSet, tableMatches } from '@filbert/gnutella';
 import fc from 'fast-check';
 import { LinkTable, type EdgeLinks, type Link } from '../../services/router/src/link-table.ts';
@@ -224,6 +224,26 @@ describe('LinkTable', () => {
     assert.equal(links.byGuid(guidOf(3)), third);
     links.remove(second);
     assert.equal(links.byGuid(guidOf(1)), undefined);
+  });
+
+  it('router: who told a servent GUID in the handshake, or is the node itself, takes it from who only claimed it later', () => {
+    const { links, edge } = newTable();
+    const proven = { serventGuid: guidOf(1), capabilities: LinkCapability.handshakeGuid };
+    const claiming = applied(links, edge, recordOf(1, { serventGuid: guidOf(1) }));
+    assert.equal(links.byGuid(guidOf(1)), claiming);
+    const proving = applied(links, edge, recordOf(2, proven));
+    assert.equal(links.byGuid(guidOf(1)), proving);
+    // Of two that prove it the first one keeps it, and the next of them has it before any that only claims it.
+    const second = applied(links, edge, recordOf(3, proven));
+    assert.equal(links.byGuid(guidOf(1)), proving);
+    links.remove(proving);
+    assert.equal(links.byGuid(guidOf(1)), second);
+    links.remove(second);
+    assert.equal(links.byGuid(guidOf(1)), claiming);
+    const own = applied(links, edge, recordOf(4, { kind: LinkKind.LINK_KIND_TRANSFERS, serventGuid: guidOf(1) }));
+    assert.equal(links.byGuid(guidOf(1)), own);
+    applied(links, edge, recordOf(1, { serventGuid: guidOf(1) }));
+    assert.equal(links.byGuid(guidOf(1)), own);
   });
 
   it('router: a GUID that changes or is not 16 bytes long is owned no more', () => {

@@ -1,5 +1,12 @@
 import { applyDifference, SlotSet } from '@filbert/gnutella';
-import { LinkKind, UNLIMITED_HOPS_FLOW, unpackUint32, type LinkRecord, type TableChange } from '@filbert/contracts';
+import {
+  LinkCapability,
+  LinkKind,
+  UNLIMITED_HOPS_FLOW,
+  unpackUint32,
+  type LinkRecord,
+  type TableChange,
+} from '@filbert/contracts';
 import { FilterMatrix } from './filter-matrix.ts';
 import { GuidIndex } from './guid-index.ts';
 import { MergedTable } from './merged-table.ts';
@@ -59,6 +66,14 @@ export class Link {
       this.kind === LinkKind.LINK_KIND_USER ||
       this.kind === LinkKind.LINK_KIND_TRANSFERS
     );
+  }
+
+  /**
+   * Whether its servent GUID is the node's own or was told in the handshake, where the edge refuses a second one of it. One
+   * told later, in a request for a push proxy, proves nothing.
+   */
+  get provesGuid(): boolean {
+    return this.isInternal || (this.capabilities & LinkCapability.handshakeGuid) !== 0;
   }
 
   /** Leaves and the node's own library get a query only where their table matches. */
@@ -201,9 +216,14 @@ export class LinkTable {
     this.#releaseGuid(link);
     link.guid = hex;
     if (hex === '') return;
-    // The first owner of a GUID keeps it: a second neighbour cannot take it over.
-    if (this.#byGuid.get(guid, 0) !== undefined) this.#claimants.add(link);
-    else this.#byGuid.set(guid, link);
+    const owner = this.#byGuid.get(guid, 0);
+    // The first owner of a GUID keeps it: a second neighbour cannot take it over, unless the first only claims it.
+    if (owner !== undefined && (owner.provesGuid || !link.provesGuid)) {
+      this.#claimants.add(link);
+      return;
+    }
+    if (owner !== undefined) this.#claimants.add(owner);
+    this.#byGuid.set(guid, link);
   }
 
   /** Passes the GUID on: a neighbour that came back owns it once its old link is found dead. */
@@ -213,12 +233,15 @@ export class LinkTable {
     const guid = Buffer.from(link.guid, 'hex');
     if (this.#byGuid.get(guid, 0) !== link) return;
     this.#byGuid.delete(guid);
-    for (const heir of this.#claimants) {
-      if (heir.guid !== link.guid) continue;
-      this.#claimants.delete(heir);
-      this.#byGuid.set(guid, heir);
-      return;
+    let heir: Link | undefined;
+    for (const other of this.#claimants) {
+      if (other.guid !== link.guid || (heir !== undefined && !other.provesGuid)) continue;
+      heir = other;
+      if (heir.provesGuid) break;
     }
+    if (heir === undefined) return;
+    this.#claimants.delete(heir);
+    this.#byGuid.set(guid, heir);
   }
 
   #changeTable(link: Link, change: TableChange): void {

@@ -1,4 +1,4 @@
-import { LinkCapability, LinkKind, MAX_LINKS_PER_ADDRESS, MAX_LINKS_PER_NETWORK } from '@filbert/contracts';
+import { LinkKind, MAX_LINKS_PER_ADDRESS, MAX_LINKS_PER_NETWORK } from '@filbert/contracts';
 import { networkOf } from '@filbert/gnutella';
 import { bump } from '@filbert/kit';
 import type { Link } from './link-table.ts';
@@ -84,7 +84,7 @@ export class NeighbourLimits {
 
   #broken(link: Link): KickReason | undefined {
     const owner = this.#options.ownerOf(link);
-    if (owner !== undefined && owner !== link && isProven(owner) && isProven(link)) return 'guid';
+    if (owner !== undefined && owner !== link && owner.provesGuid && link.provesGuid) return 'guid';
     const host = this.#counted.get(link);
     if (host === undefined) return undefined;
     if ((this.#addresses.get(host) ?? 0) > MAX_LINKS_PER_ADDRESS) return 'address';
@@ -104,9 +104,4 @@ export class NeighbourLimits {
     bump(this.#addresses, host, -1);
     bump(this.#networks, networkOf(host), -1);
   }
-}
-
-/** A GUID told later, in a request for a push proxy, proves nothing: it must not end the link of who has it. */
-function isProven(link: Link): boolean {
-  return (link.capabilities & LinkCapability.handshakeGuid) !== 0;
 }

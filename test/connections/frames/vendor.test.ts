@@ -139,6 +139,12 @@ describe('connections vendor messages', () => {
       assert.deepEqual(await bench.takeRecords(), []);
     });
 
+    it('with the node’s own GUID is dropped and counted: PUSHes for the node are nobody else’s', async () => {
+      vendor('LIME', 21, 2, undefined, { guid: Buffer.from(bench.facts.serventGuid).toString('hex') });
+      assert.deepEqual([link.counters.bad, bench.sent(link).length], [1, 0]);
+      assert.deepEqual(await bench.takeRecords(), []);
+    });
+
     it('can be cancelled, but not what the handshake said', async () => {
       vendor('LIME', 21, 1, undefined, { guid });
       vendor('GTKG', 21, 1);

@@ -74,6 +74,8 @@ function onHopsFlow(context: EdgeContext, link: PeerLink, bytes: Buffer, body: V
 function onPushProxyRequest(context: EdgeContext, link: PeerLink, bytes: Buffer, start: number): void {
   const guid = guidAt(bytes, start);
   if (judgeServentGuid(guid) !== 'usable') return dropBad(context, link, 'null-guid');
+  // Nobody else is this node; PUSHes for it are its own.
+  if (Buffer.from(context.facts().serventGuid).equals(guid)) return dropBad(context, link, 'not-for-us');
   // A GUID that contradicts the handshake's is refused without an answer, as gtk-gnutella does.
   if (link.serventGuid.length > 0 && !Buffer.from(link.serventGuid).equals(guid)) return;
   if (link.serventGuid.length === 0) {

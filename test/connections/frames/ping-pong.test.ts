@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
 import { HostOutcome } from '@filbert/contracts';
-import { NEIGHBOUR_PING_THROTTLE_MS } from '../../../services/connections/src/frames/ping.ts';
+import {
+  ALIVE_PING_BURST,
+  ALIVE_PING_INTERVAL_MS,
+  NEIGHBOUR_PING_THROTTLE_MS,
+} from '../../../services/connections/src/frames/ping.ts';
 import { OWN_PONG_MS } from '../../../services/connections/src/pongs/own-pong.ts';
 import {
   ADDRESS_WINDOW_MS,
@@ -114,6 +118,15 @@ describe('connections PING', () => {
     bench.clock.advance(1);
     assert.equal(ping(leaf, 2).length, 2);
     assert.equal(bench.counters.framesDropped.throttled, 1);
+  });
+
+  it('of TTL 1 is answered 500 times at once, then 50 times a second', () => {
+    for (let i = 0; i < ALIVE_PING_BURST; i++) assert.equal(ping(leaf, 1).length, 1);
+    assert.equal(ping(leaf, 1).length, 0);
+    assert.equal(ping(link, 1).length, 1, 'each link has a count of its own');
+    bench.clock.advance(ALIVE_PING_INTERVAL_MS);
+    assert.deepEqual([ping(leaf, 1).length, ping(leaf, 1).length], [1, 0]);
+    assert.deepEqual([bench.counters.framesDropped.throttled, leaf.counters.bad], [2, 0]);
   });
 
   it('of TTL 0 is the acknowledgement of an alive ping, and not answered', () => {

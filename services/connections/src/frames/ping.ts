@@ -21,6 +21,7 @@ import {
   type PingPurpose,
 } from '@filbert/gnutella';
 import { randomBytes } from 'node:crypto';
+import { nextDue } from '../cell-rate.ts';
 import { OutClass } from '../link/out-queue.ts';
 import type { PeerLink } from '../link/peer-link.ts';
 import { dropBad, type EdgeContext } from './edge-context.ts';
@@ -30,6 +31,12 @@ const PING_THROTTLE_MS = 3_000;
 const LEAF_PING_THROTTLE_MS = 60_000;
 /** So are its pings for our neighbours: the answer is many times as long as the question. */
 export const NEIGHBOUR_PING_THROTTLE_MS = 3_000;
+/**
+ * Alive pings of a peer that are answered: so many at once, then one each interval. It sends one in many seconds; deflated,
+ * a flood of them takes a hundredth of the bytes of its answers.
+ */
+export const ALIVE_PING_BURST = 500;
+export const ALIVE_PING_INTERVAL_MS = 20;
 /** Pongs that one ping gets beside ours. */
 const PONGS_PER_PING = 10;
 /** Hosts packed into one pong (docs/protocol/12 §6). */
@@ -67,8 +74,19 @@ export function handlePing(context: EdgeContext, link: PeerLink, bytes: Buffer, 
 }
 
 function isThrottled(context: EdgeContext, link: PeerLink, purpose: PingPurpose): boolean {
-  if (purpose === 'refill') return context.now() < link.acceptPingsAfter;
-  return purpose === 'crawler' && context.now() < link.acceptNeighbourPingsAfter;
+  switch (purpose) {
+    case 'alive': {
+      const due = nextDue(link.nextAlivePingAt, context.now(), ALIVE_PING_BURST, ALIVE_PING_INTERVAL_MS);
+      if (due !== undefined) link.nextAlivePingAt = due;
+      return due === undefined;
+    }
+    case 'crawler':
+      return context.now() < link.acceptNeighbourPingsAfter;
+    case 'refill':
+      return context.now() < link.acceptPingsAfter;
+    case 'acknowledgement':
+      return false;
+  }
 }
 
 /** A PING that keeps the link alive: TTL 1, answered at once by every servent. */

@@ -132,6 +132,8 @@ export class PeerLink implements FrameSink, DescribedLink {
   acceptPingsAfter = Number.NEGATIVE_INFINITY;
   /** Before this time a ping that asks for our neighbours is dropped. */
   acceptNeighbourPingsAfter = Number.NEGATIVE_INFINITY;
+  /** When the next of its alive pings is due to be answered; see frames/ping.ts. */
+  nextAlivePingAt = Number.NEGATIVE_INFINITY;
   /** Since when `addressesTold` counts; see frames/pong.ts. */
   addressesSince = Number.NEGATIVE_INFINITY;
   addressesTold = 0;

@@ -113,6 +113,38 @@ describe('connections: hand-over to workers of other processes', () => {
     await waitFor('the refusal', () => text().startsWith('HTTP/1.1 503 ') || undefined);
   }
 
+  for (const [how, leave] of [
+    ['resets', (socket: Socket) => socket.resetAndDestroy()],
+    ['goes away', (socket: Socket) => socket.destroy()],
+  ] as const) {
+    it(`forgets a peer that ${how} before the worker is reached, and goes on`, async () => {
+      const worker = await announced('transfers-0');
+      const server = createServer((socket) => {
+        socket.on('error', () => undefined);
+        socket.once('data', (first: Buffer) => {
+          handOver.take(socket, '127.0.0.1', first);
+          // As if its reset had come while the worker was dialled.
+          leave(socket);
+        });
+      });
+      servers.push(server);
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      const address = server.address();
+      assert.ok(address !== null && typeof address === 'object');
+      const client = connect(address.port, '127.0.0.1');
+      clients.push(client);
+      client.on('error', () => undefined);
+      client.write(GET);
+      await waitFor('the worker to see it come', () => worker.sockets[0]);
+      await waitFor('the worker to see it go', () => worker.sockets[0]?.readableEnded);
+      assert.equal(worker.received[0]?.length, 0, 'nothing was said');
+      assert.equal(handOver.active, 0);
+      assert.equal(handOver.results.worker, 0);
+      await handedOver();
+      await worker.connection(1);
+    });
+  }
+
   it('goes with the peer’s address and port in front, and then byte for byte in both directions', async () => {
     const worker = await announced('transfers-0');
     const { client, text } = await handedOver();

@@ -141,6 +141,11 @@ export class HandOver {
     upstream.once('connect', () => {
       reached = true;
       clearTimeout(timer);
+      // A peer that went away meanwhile: nothing can be piped from it, and to try throws.
+      if (socket.destroyed) {
+        upstream.destroy();
+        return;
+      }
       this.results.worker++;
       for (const end of [socket, upstream]) {
         end.setTimeout(IDLE_MS, () => end.destroy());

@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Bytes that may be sent at once after a pause, as a share of a second. */
 const BURST_SECONDS = 0.25;
-/** Longest single wait, in ms: a limit that is lifted meanwhile is noticed. */
-const LONGEST_WAIT_MS = 1_000;
+/** Longest single wait, in ms: who went away meanwhile is noticed, and gives back what was booked for it. */
+const LONGEST_WAIT_MS = 100;
 
 /** Shares one rate among all transfers in one direction; each takes before it moves bytes. */
 export class Bandwidth {
@@ -27,6 +27,11 @@ export class Bandwidth {
     this.#available = Math.min(this.#bytesPerSecond * BURST_SECONDS, this.#available + gained) - bytes;
     this.#atMs = now;
     return this.#available >= 0 ? 0 : (-this.#available / this.#bytesPerSecond) * 1_000;
+  }
+
+  /** What was booked is not going to be moved: else those who ask and go away would use up the rate for hours ahead. */
+  giveBack(bytes: number): void {
+    if (this.#bytesPerSecond > 0) this.#available += bytes;
   }
 
   /** Waits until `bytes` may be moved, or until `cancelled` says that nobody wants to any more. */

@@ -41,6 +41,10 @@ export async function sendFile(
     const { bytesRead } = await handle.read(buffer, 0, buffer.length, at);
     if (bytesRead === 0) return false;
     await bandwidth.take(bytesRead, () => connection.closed);
+    if (connection.closed) {
+      bandwidth.giveBack(bytesRead);
+      return false;
+    }
     if (at === span.first) progress.begun();
     const begunMs = performance.now();
     if (!(await connection.write(buffer.subarray(0, bytesRead), stallMs))) return false;

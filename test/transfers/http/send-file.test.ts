@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { MAX_PIECE_BYTES, MIN_PIECE_BYTES, nextPieceBytes } from '../../../services/transfers/src/http/send-file.ts';
+import { FAIR_SHARE_MS } from '../../../services/transfers/src/slots/upload-slots.ts';
+import { isTooSlow, LEAST_SHARED_RATE } from '../../../services/transfers/src/http/file-uploads.ts';
 import { SEND_STALL_MS } from '../../../services/transfers/src/http/http-session.ts';
 
 describe('transfers: pieces of an upload', () => {
@@ -29,5 +31,13 @@ describe('transfers: pieces of an upload', () => {
     let bytes = MAX_PIECE_BYTES;
     for (let i = 0; i < 10; i++) bytes = nextPieceBytes(bytes, 30_000);
     assert.equal(bytes, MIN_PIECE_BYTES);
+  });
+
+  it('end where a peer takes next to nothing for longer than its share while others wait', () => {
+    const longS = FAIR_SHARE_MS / 1_000 + 1;
+    assert.ok(isTooSlow(longS * LEAST_SHARED_RATE - 1, longS, 1));
+    assert.ok(!isTooSlow(longS * LEAST_SHARED_RATE, longS, 1), 'quick enough');
+    assert.ok(!isTooSlow(0, longS, 0), 'nobody waits');
+    assert.ok(!isTooSlow(0, longS - 2, 1), 'its share is not over');
   });
 });

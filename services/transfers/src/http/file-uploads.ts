@@ -4,7 +4,7 @@ import type { TransfersCounters } from '../counters.ts';
 import type { LibraryAnswer, LibraryFile } from '../library.ts';
 import type { Connection } from '../network/connection.ts';
 import { queueHeaders, queueingOf, ticketOf } from '../slots/queue-headers.ts';
-import type { UploadSlots } from '../slots/upload-slots.ts';
+import { FAIR_SHARE_MS, type UploadSlots } from '../slots/upload-slots.ts';
 import type { Bandwidth } from './bandwidth.ts';
 import { resolveRange, type ByteSpan } from './byte-range.ts';
 import type { HttpSession } from './http-session.ts';
@@ -14,6 +14,8 @@ import { sendFile, type FileBody } from './send-file.ts';
 import { openSharedFile } from './shared-file.ts';
 
 const UNAVAILABLE_RETRY_S = 60;
+/** A peer that has had its fair share of time, and took less than this of it, makes room for those who wait, in bytes a second. */
+export const LEAST_SHARED_RATE = 1024;
 
 export interface FileUploadsOptions {
   readonly slots: UploadSlots;
@@ -133,6 +135,7 @@ export class FileUploads {
         sent: (bytes) => {
           upload.sentBytes += bytes;
           counters.uploadedBytes += bytes;
+          return !isTooSlow(upload.sentBytes, session.tookSeconds, slots.queued);
         },
       });
       result = sent ? 'sent' : 'cut';
@@ -173,6 +176,11 @@ export class FileUploads {
     const headers = queueHeaders(place);
     return refusal(503, 'Queued', 'busy', { headers, uploadRefusal: 'queued', close: queueing === 'none' });
   }
+}
+
+/** Whether an upload keeps its slot from others by taking next to nothing: a response is as long as the peer likes. */
+export function isTooSlow(sentBytes: number, seconds: number, waiting: number): boolean {
+  return waiting > 0 && seconds > FAIR_SHARE_MS / 1_000 && sentBytes < seconds * LEAST_SHARED_RATE;
 }
 
 function identityOf(file: LibraryFile): string[] {

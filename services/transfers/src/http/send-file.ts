@@ -22,8 +22,8 @@ export interface FileBody {
 
 /**
  * Sends a range of a file at the peer's pace.
- * @param progress told when the socket is given the first bytes, and of the bytes that it took
- * @returns false where the peer went away or stalled, or the file became shorter
+ * @param progress told when the socket is given the first bytes, and of the bytes that it took: false there ends it
+ * @returns false where it was ended, the peer went away or stalled, or the file became shorter
  * @throws what reading the file throws
  */
 export async function sendFile(
@@ -31,7 +31,7 @@ export async function sendFile(
   { handle, span }: FileBody,
   bandwidth: Bandwidth,
   stallMs: number,
-  progress: { readonly begun: () => void; readonly sent: (bytes: number) => void },
+  progress: { readonly begun: () => void; readonly sent: (bytes: number) => boolean },
 ): Promise<boolean> {
   let at = span.first;
   let pieceBytes = MIN_PIECE_BYTES;
@@ -50,7 +50,7 @@ export async function sendFile(
     if (!(await connection.write(buffer.subarray(0, bytesRead), stallMs))) return false;
     pieceBytes = nextPieceBytes(pieceBytes, performance.now() - begunMs);
     at += bytesRead;
-    progress.sent(bytesRead);
+    if (!progress.sent(bytesRead)) return false;
   }
   return true;
 }

@@ -65,7 +65,11 @@ withControlOptions(
 const downloadsCommand = withControlOptions(
   program.command('downloads').description('The downloads of the node.').option('--watch', 'show changes until Ctrl-C'),
 ).action((flags: object) => downloads(dashed(flags)));
-const changes = { pause: 'Pause a download.', resume: 'Go on with it.', cancel: 'End it and remove what was fetched.' };
+const changes = {
+  pause: 'Pause a download.',
+  resume: 'Go on with it.',
+  cancel: 'End it and remove what was fetched; one that is finished is only forgotten.',
+};
 for (const change of ['pause', 'resume', 'cancel'] as const) {
   withControlOptions(
     downloadsCommand.command(change).description(changes[change]).argument('<id>', 'as "filbert downloads" shows it'),

@@ -17,6 +17,7 @@ try {
 }
 if (variables !== undefined) {
   Reflect.deleteProperty(env, TOKEN_FILE);
-  Object.assign(env, variables);
+  // These are about a node to be, in this container, and not about the one that runs.
+  if (!['up', 'config'].includes(process.argv[2] ?? '')) Object.assign(env, variables);
   await import('../../cli/src/main.ts');
 }

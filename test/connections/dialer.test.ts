@@ -7,6 +7,8 @@ import { EDGE_ID, turns } from '../support/frame-bench.ts';
 import { freePort } from '../support/node-process.ts';
 import { waitFor } from '../support/wait-for.ts';
 
+const OWN_ADDRESS = '127.0.0.1:6346';
+
 describe('connections dialer', () => {
   let bus: Bus;
   let server: Server;
@@ -55,6 +57,7 @@ describe('connections dialer', () => {
       allowPrivate: true,
       wanted: () => wanted,
       free: () => free,
+      isOwn: (address) => address === OWN_ADDRESS,
       isTaken: (address) => connected.some((one) => one.address === address),
       onConnected: (socket, address, done) => connected.push({ socket, address, done }),
       onUnreachable: (address) => unreachable.push(address),
@@ -114,6 +117,7 @@ describe('connections dialer', () => {
     assert.match(strict.request('example.org:6346') ?? '', /not an address of the form IP:PORT/);
     assert.match(strict.request('10.0.0.1:6346') ?? '', /--allow-private/);
     assert.match(strict.request('5.6.7.8:25') ?? '', /not an address of a peer/);
+    assert.match(dialer().request(OWN_ADDRESS) ?? '', /is this node itself$/);
     assert.equal(strict.dialling, 0);
   });
 

@@ -100,7 +100,7 @@ describeOnBothForms('the command line beside a running node', (net) => {
     assert.deepEqual([good.code, good.stdout, good.stderr], [OK, `linked to ${server.address}\n`, '']);
     assert.ok((await net.accept(server)).accepted);
     await net.linked();
-    assert.equal(bad.code, FAILED);
+    assert.equal(bad.code, USAGE);
     assert.equal(sentences(bad).length, 1);
     assert.match(bad.stderr, /nonsense/);
     assert.equal(json.code, FAILED);

@@ -13,6 +13,8 @@ const MAX_CHANGES = 10_000_000;
 const PAINT_INTERVAL_MS = 500;
 /** Elsewhere a download that only gets on is told of this often at most, in ms. */
 const LINE_INTERVAL_MS = 3_000;
+/** Longest path that is printed, in characters. */
+const MAX_PATH_CHARS = 1_000;
 
 const transfers = transfersV1.TransfersServiceService;
 const { DownloadState } = transfersV1;
@@ -43,7 +45,9 @@ export async function changeDownload(
   );
   if (download === undefined) return;
   if (flags['json'] === true) printJson(downloadObject(download));
-  else console.log(`${printable(download.id)}  ${stateName(download.state)}  ${printable(download.name)}`);
+  else if (change === 'cancel' && download.state === DownloadState.DOWNLOAD_STATE_COMPLETED) {
+    console.log(`${printable(download.id)}  forgotten; the file stays: ${printable(download.path, MAX_PATH_CHARS)}`);
+  } else console.log(`${printable(download.id)}  ${stateName(download.state)}  ${printable(download.name)}`);
 }
 
 async function watchDownloads(flags: FlagValues, isJson: boolean): Promise<void> {

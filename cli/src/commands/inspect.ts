@@ -1,4 +1,5 @@
 import { bootstrapV1, connectionsV1, routerV1, searchV1, transfersV1 } from '@filbert/contracts';
+import { parsePeerAddress } from '@filbert/gnutella';
 import { callStream, callUnary, RpcError, type FlagValues } from '@filbert/kit';
 import { SERVICE_AWAY } from '../control/fan-out.ts';
 import { CommandError, ExitCode } from '../exit-codes.ts';
@@ -127,6 +128,10 @@ export async function peers(flags: FlagValues): Promise<void> {
 
 /** `filbert connect ADDRESS`: dials a peer, and tells how that ended. */
 export async function connect(address: string, flags: FlagValues): Promise<void> {
+  if (parsePeerAddress(address) === undefined) {
+    const problem = `"${printable(address, MAX_SENTENCE_CHARS)}" is not IP:PORT; a name is not looked up`;
+    throw new CommandError(ExitCode.usage, problem);
+  }
   const waitMs = flags['wait'] === false ? 0 : DIAL_WAIT_MS;
   const { accepted, reason, outcome } = await withNode(flags, (client) =>
     callUnary(

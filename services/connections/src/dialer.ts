@@ -25,6 +25,8 @@ export interface DialerOptions {
   readonly wanted: () => number;
   /** Ultrapeers that the node may still be linked to, those in their handshake counted as links. */
   readonly free: () => number;
+  /** Whether the address is our own. */
+  readonly isOwn: (address: string) => boolean;
   /** Whether a link to this address exists or is being made, or the address is our own. */
   readonly isTaken: (address: string) => boolean;
   /** Connected: begin the handshake; `done` frees the dial, and tells what was in the way of a link. */
@@ -63,6 +65,7 @@ export class Dialer {
       return `${address} is not an address of a peer; loopback and private ones need --allow-private`;
     }
     const known = formatPeerAddress(parsed);
+    if (this.#options.isOwn(known)) return `${known} is this node itself`;
     if (this.#options.isTaken(known)) return `${known} is connected already`;
     if (this.#dialling.has(known) || this.#requested.includes(known)) return undefined;
     if (this.#spare <= 0) return 'all ultrapeer slots are taken; --max-ultrapeers sets how many there are';

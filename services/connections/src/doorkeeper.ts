@@ -315,7 +315,7 @@ function problemOf(outcome: HandshakeOutcome | { readonly kind: 'lost'; readonly
     case 'crawler':
       return 'it is a crawler';
     case 'failed':
-      return `its handshake cannot be used: ${outcome.reason}`;
+      return `its handshake cannot be used (${outcome.reason.replaceAll('-', ' ')})`;
     case 'lost':
       return `no handshake: ${outcome.reason}`;
   }

@@ -177,6 +177,7 @@ export class Edge implements LinkHost {
       allowPrivate,
       wanted: () => this.#around.ultrapeersWanted(),
       free: () => this.#around.freeSlots().ultrapeers,
+      isOwn: (address) => this.#around.isOwn(address),
       isTaken: (address) => this.#around.isTaken(address),
       onConnected: (socket, address, done) => this.#doorkeeper.initiate(socket, address, done),
       onUnreachable: (address) => {

@@ -91,9 +91,14 @@ export class Surroundings {
     return address.host === remoteIp || !this.isLimited(remoteIp) ? formatPeerAddress(address) : '';
   }
 
+  /** Whether this is an address of the node itself. */
+  isOwn(address: string): boolean {
+    return this.#ownAddresses().has(address);
+  }
+
   /** Whether a link to this address exists somewhere in the node, or it is our own. */
   isTaken(address: string): boolean {
-    return this.#links.hasAddress(address) || this.#view.heldElsewhere(address) || this.#ownAddresses().has(address);
+    return this.#links.hasAddress(address) || this.#view.heldElsewhere(address) || this.isOwn(address);
   }
 
   /** Where the neighbours of the whole node listen; of leaves that other edges hold a sample. */

@@ -86,8 +86,9 @@ function allowed(option: Option<unknown>): string {
 
 function shown(option: Option<unknown>, value: unknown): string {
   if (option.secret === true) return 'not usable (its value is hidden)';
-  const text = JSON.stringify(Array.isArray(value) ? value.join(',') : value) ?? 'undefined';
-  return text.length > MAX_SHOWN_CHARS ? `${text.slice(0, MAX_SHOWN_CHARS)}…` : text;
+  const given = Array.isArray(value) ? value.join(',') : value;
+  const isLong = typeof given === 'string' && given.length > MAX_SHOWN_CHARS;
+  return JSON.stringify(isLong ? `${given.slice(0, MAX_SHOWN_CHARS)}…` : given) ?? 'undefined';
 }
 
 /** A sentence for each FILBERT_ variable that none of the definitions knows. */

@@ -227,7 +227,8 @@ export class Download implements SessionDownload {
       if (wasRunning) this.start();
       throw error;
     }
-    if (this.#state !== 'completed') await this.#fetched.remove();
+    if (this.#state === 'completed') return;
+    await this.#fetched.remove();
     this.#set('cancelled', '');
   }
 

@@ -23,6 +23,7 @@ interface WorkerScript {
   readonly downloads?: () => readonly Partial<transfersV1.Download>[];
   readonly cancelDownload?: () => transfersV1.CancelDownloadResponse;
   readonly findDownload?: () => transfersV1.FindDownloadResponse;
+  readonly others?: () => readonly transfersV1.OthersDownload[];
 }
 
 function notFound(): never {
@@ -93,6 +94,7 @@ describe('supervisor: control of several processes', () => {
           downloads: (script.downloads?.() ?? downloads).map((one) => transfersV1.Download.fromPartial(one)),
         }),
         findDownload: script.findDownload ?? unscripted,
+        listOthersDownloads: () => ({ downloads: (script.others?.() ?? []).map((one) => ({ ...one })) }),
         watchDownloads: unscripted,
         pauseDownload: unscripted,
         resumeDownload: unscripted,
@@ -246,6 +248,44 @@ describe('supervisor: control of several processes', () => {
     assert.deepEqual(asked, ['transfers-0', 'transfers-1']);
     const other = await node([], [stale, await worker('transfers-1', [], [], { cancelDownload: notFound })]);
     await assert.rejects(callUnary(other, cancelDownload, { id: 'x' }, { timeoutMs }), { kind: 'unavailable' });
+  });
+
+  it('tells of downloads on record of a worker that does not answer, and that they are to be waited for', async () => {
+    const { DownloadState } = transfersV1;
+    const { listDownloads, cancelDownload } = transfersV1.TransfersServiceService;
+    const recorded = (
+      id: string,
+      createdAtMs: number,
+      state: transfersV1.DownloadState = DownloadState.DOWNLOAD_STATE_WAITING,
+    ) => ({
+      worker: 'transfers-1',
+      download: transfersV1.Download.fromPartial({ id, createdAtMs, state }),
+    });
+    const others = () => [
+      recorded('moved', 1),
+      recorded('left', 3),
+      recorded('done', 4, DownloadState.DOWNLOAD_STATE_COMPLETED),
+    ];
+    const downloads = [
+      { id: 'moved', createdAtMs: 1, state: DownloadState.DOWNLOAD_STATE_RUNNING },
+      { id: 'own', createdAtMs: 2, state: DownloadState.DOWNLOAD_STATE_RUNNING },
+    ];
+    const script = { others, cancelDownload: notFound };
+    const client = await node(
+      [],
+      [await worker('transfers-0', downloads, [], script), { name: 'x', client: undefined }],
+    );
+    const listed = (await callUnary(client, listDownloads, {}, { timeoutMs })).downloads;
+    assert.deepEqual(
+      listed.map(({ id }) => id),
+      ['moved', 'own', 'left', 'done'],
+    );
+    assert.equal(listed[0]?.state, DownloadState.DOWNLOAD_STATE_RUNNING);
+    assert.match(listed[2]?.reason ?? '', /^transfers-1 has it and does not answer; where it is gone, another worker/);
+    assert.equal(listed[3]?.reason, '');
+    const waits = { kind: 'unavailable', code: SERVICE_AWAY, message: /^transfers-1 has it and does not answer/ };
+    await assert.rejects(callUnary(client, cancelDownload, { id: 'left' }, { timeoutMs }), waits);
+    await assert.rejects(callUnary(client, cancelDownload, { id: 'none' }, { timeoutMs }), { kind: 'not-found' });
   });
 
   it('fails as unavailable, and says who is away, where nobody can answer', async () => {

@@ -60,6 +60,7 @@ export async function scriptControl(script: ControlScript, listen?: HostPort): P
       },
       watchDownloads: unscripted,
       listDownloads: unscripted,
+      listOthersDownloads: () => ({ downloads: [] }),
       pauseDownload: unscripted,
       resumeDownload: unscripted,
       cancelDownload: unscripted,

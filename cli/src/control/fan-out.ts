@@ -151,15 +151,21 @@ function transfersControl(workers: readonly ControlledProcess[]): RpcService {
       if (failures.length === there.length) throw failures[0];
     },
     async listDownloads(request, call) {
-      const parts = await ofAll(workers, (worker) => unary(worker, transfers.listDownloads, request, bounded(call)));
-      return { downloads: withoutDoubles(parts.flatMap((part) => part.downloads)) };
+      const [parts, orphans] = await Promise.all([
+        ofAll(workers, (worker) => unary(worker, transfers.listDownloads, request, bounded(call))),
+        othersDownloads(workers, call),
+      ]);
+      const own = parts.flatMap((part) => part.downloads);
+      return { downloads: withoutDoubles([...own, ...orphans]).sort((a, b) => a.createdAtMs - b.createdAtMs) };
     },
+    listOthersDownloads: (request, call) =>
+      ofOwner(workers, (worker) => unary(worker, transfers.listOthersDownloads, request, bounded(call))),
     pauseDownload: (request, call) =>
-      ofOwner(workers, (worker) => unary(worker, transfers.pauseDownload, request, bounded(call))),
+      ofHolder(workers, request.id, call, (worker) => unary(worker, transfers.pauseDownload, request, bounded(call))),
     resumeDownload: (request, call) =>
-      ofOwner(workers, (worker) => unary(worker, transfers.resumeDownload, request, bounded(call))),
+      ofHolder(workers, request.id, call, (worker) => unary(worker, transfers.resumeDownload, request, bounded(call))),
     cancelDownload: (request, call) =>
-      ofOwner(workers, (worker) => unary(worker, transfers.cancelDownload, request, bounded(call))),
+      ofHolder(workers, request.id, call, (worker) => unary(worker, transfers.cancelDownload, request, bounded(call))),
     async listUploads(request, call) {
       const parts = await ofAll(workers, (worker) => unary(worker, transfers.listUploads, request, bounded(call)));
       return {
@@ -232,6 +238,43 @@ async function ofOwner<R>(
     }
   }
   throw failure ?? new RpcError('unavailable', 'no transfers process answers');
+}
+
+/**
+ * As `ofOwner`, for a download.
+ * @throws RpcError also where it is on record of a worker that does not answer
+ */
+async function ofHolder<R>(
+  workers: readonly ControlledProcess[],
+  id: string,
+  call: RpcCall,
+  ask: (worker: ControlledProcess) => Promise<R>,
+): Promise<R> {
+  try {
+    return await ofOwner(workers, ask);
+  } catch (error) {
+    const isUnknown = error instanceof RpcError && error.kind === 'not-found';
+    const known = isUnknown ? (await othersDownloads(workers, call)).find((download) => download.id === id) : undefined;
+    if (known === undefined) throw error;
+    throw new RpcError('unavailable', known.reason, { code: SERVICE_AWAY, cause: error });
+  }
+}
+
+/** The downloads on record of workers other than the one that answers, as those of workers that do not answer. */
+async function othersDownloads(workers: readonly ControlledProcess[], call: RpcCall): Promise<transfersV1.Download[]> {
+  const { listOthersDownloads } = transfersV1.TransfersServiceService;
+  try {
+    const { downloads } = await ofOwner(workers, (worker) => unary(worker, listOthersDownloads, {}, bounded(call)));
+    return downloads.flatMap(({ worker, download }) => {
+      if (download === undefined) return [];
+      const isFinished = download.state === transfersV1.DownloadState.DOWNLOAD_STATE_COMPLETED;
+      const reason = `${worker} has it and does not answer; where it is gone, another worker goes on within half a minute`;
+      return [isFinished ? download : { ...download, reason }];
+    });
+  } catch {
+    // The store is away: what the workers themselves tell is all that is known.
+    return [];
+  }
 }
 
 /** What several streams yield, as it comes; ends when all have ended. */

@@ -7,7 +7,7 @@ import type { TransfersErrorCode } from './download/downloads.ts';
 import { MAX_SOURCES } from './download/source-pool.ts';
 import type { Source, SourceFacts } from './download/source.ts';
 import type { Upload } from './http/file-uploads.ts';
-import type { JobStoreErrorCode } from './jobs/job-store.ts';
+import type { JobStoreErrorCode, StoredJob } from './jobs/job-store.ts';
 import type { Transfers } from './transfers.ts';
 
 /** A watcher is told of changes this often at most, in ms. */
@@ -82,6 +82,10 @@ export function transfersControl(transfers: Transfers): RpcService {
       listDownloads() {
         return { downloads: downloads.all().map(describeDownload) };
       },
+      async listOthersDownloads() {
+        const jobs = await transfers.othersDownloads();
+        return { downloads: jobs.map(({ worker, job }) => ({ worker, download: describeStored(job) })) };
+      },
       async pauseDownload({ id }) {
         return { download: describeDownload(await downloads.pause(id)) };
       },
@@ -141,6 +145,25 @@ function describeDownload(download: Download): transfersV1.Download {
     finishedAtMs: download.finishedAtMs,
     sources: sources.map(describeSource),
   };
+}
+
+/** A download of another worker, so far as that noted it. */
+function describeStored(job: StoredJob): transfersV1.Download {
+  return transfersV1.Download.fromPartial({
+    id: job.id,
+    state: STATES[job.state === 'active' ? 'waiting' : job.state],
+    reason: job.reason,
+    name: job.name,
+    sha1: base32Encode(job.sha1),
+    sizeBytes: job.sizeBytes ?? 0,
+    doneBytes:
+      job.state === 'completed'
+        ? (job.sizeBytes ?? 0)
+        : job.ranges.reduce((sum, { start, end }) => sum + end - start, 0),
+    path: job.state === 'completed' ? job.path : '',
+    createdAtMs: job.createdAtMs,
+    finishedAtMs: job.finishedAtMs,
+  });
 }
 
 function describeSource(source: Source): transfersV1.SourceStatus {

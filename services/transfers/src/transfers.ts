@@ -35,7 +35,7 @@ import { Bandwidth } from './http/bandwidth.ts';
 import { Intake } from './http/intake.ts';
 import { PushProxyServer } from './http/push-proxy.ts';
 import { UploadServer } from './http/upload-server.ts';
-import type { JobCounters, JobStore } from './jobs/job-store.ts';
+import type { JobCounters, JobStore, OthersJob } from './jobs/job-store.ts';
 import { busLibrary, type LibraryLookup } from './library.ts';
 import type { Connection } from './network/connection.ts';
 import { UploadSlots } from './slots/upload-slots.ts';
@@ -204,6 +204,11 @@ export class Transfers {
 
   get givsAwaited(): number {
     return this.#waiters.size;
+  }
+
+  /** What other workers have, as they noted it last. @throws what the store throws */
+  othersDownloads(): Promise<readonly OthersJob[]> {
+    return this.#options.store.others();
   }
 
   /** @throws Error with a sentence where an address is taken or the store cannot be read */

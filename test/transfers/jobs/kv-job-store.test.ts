@@ -143,6 +143,19 @@ describe('transfers: downloads of a worker that is gone', () => {
     }
   });
 
+  it('are known to the others as they were noted last, before anybody takes them over', async () => {
+    const jobs = jobsOf(2);
+    await deadWorker('dead', jobs);
+    const other = await Follower.start('other');
+    await other.store.create({ ...JOB, id: 'own' });
+    const known = await other.store.others();
+    assert.deepEqual(known.map(({ worker, job }) => [worker, job.id]).sort(), [
+      ['dead', 'job-0'],
+      ['dead', 'job-1'],
+    ]);
+    assert.deepEqual(known[0]?.job.ranges, JOB.ranges);
+  });
+
   it('are refused to it when it comes back, and left alone', async () => {
     const [job] = jobsOf(1);
     assert.ok(job);

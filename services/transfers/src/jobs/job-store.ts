@@ -80,6 +80,12 @@ export function unavailable(message: string, cause?: unknown): JobStoreError {
   return new JobStoreError('jobs-unavailable', message, { cause });
 }
 
+/** A job of another worker. */
+export interface OthersJob {
+  readonly worker: string;
+  readonly job: StoredJob;
+}
+
 /** Keeps the downloads of one worker. */
 export interface JobStore {
   readonly counters: JobCounters;
@@ -87,6 +93,8 @@ export interface JobStore {
   open(signal?: AbortSignal): Promise<void>;
   /** Takes up the jobs of this worker, the oldest first. */
   list(): Promise<readonly StoredJob[]>;
+  /** The jobs of other workers, as they were noted last; empty where the store knows of none. @throws what the storage throws */
+  others(): Promise<readonly OthersJob[]>;
   /** Puts a new job on record. @throws JobStoreError `download-exists`, `jobs-unavailable`; what the storage throws */
   create(job: StoredJob): Promise<void>;
   /**

@@ -2,7 +2,14 @@ import type { KeyValueStore, KvBucket, KvWaitReason, Logger } from '@filbert/kit
 import { downloadsFolderId } from './folder-id.ts';
 import { GoneWorkers } from './gone-workers.ts';
 import { JOBS_BUCKET_BYTES, JobRecords, MAX_RECORD_BYTES } from './job-records.ts';
-import { JobCounters, unavailable, type JobFollower, type JobStore, type StoredJob } from './job-store.ts';
+import {
+  JobCounters,
+  unavailable,
+  type JobFollower,
+  type JobStore,
+  type OthersJob,
+  type StoredJob,
+} from './job-store.ts';
 import { OwnRecords } from './own-records.ts';
 import type { JobOwner } from './stored-download.ts';
 import { LOOK_INTERVAL_MS, Takeovers } from './takeovers.ts';
@@ -106,6 +113,12 @@ export class KvJobStore implements JobStore {
     const taken: StoredJob[] = [];
     for (const record of await records.withoutRests(mine)) if (await own.claim(record)) taken.push(record.job);
     return taken.sort((a, b) => a.createdAtMs - b.createdAtMs || (a.id < b.id ? -1 : 1));
+  }
+
+  async others(): Promise<readonly OthersJob[]> {
+    const { records, owner } = this.#open();
+    const all = await records.list();
+    return all.flatMap(({ owner: { worker }, job }) => (worker === owner.worker ? [] : [{ worker, job }]));
   }
 
   async create(job: StoredJob): Promise<void> {

@@ -3,7 +3,7 @@ import { asSha1, guidFromHex, guidToHex, formatPeerAddress, parsePeerAddress, SH
 import { openSqlite } from '@filbert/kit';
 import type { Range } from '../download/range-set.ts';
 import type { SourceFacts } from '../download/source.ts';
-import { JobCounters, STORED_STATES, type JobStore, type StoredJob } from './job-store.ts';
+import { JobCounters, STORED_STATES, type JobStore, type OthersJob, type StoredJob } from './job-store.ts';
 
 /** Schema steps, one behind the other; a step that was published is never changed. */
 const MIGRATIONS: readonly string[] = [
@@ -61,6 +61,11 @@ class SqliteJobStore implements JobStore {
       else jobs.push(job);
     }
     return Promise.resolve(jobs);
+  }
+
+  /** Workers that share a database would not go on with each other's jobs. */
+  others(): Promise<readonly OthersJob[]> {
+    return Promise.resolve([]);
   }
 
   create(job: StoredJob): Promise<void> {

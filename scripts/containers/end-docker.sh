@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Ends the engine that ensure-docker.sh started, by its process id; an engine that ran already stays.
 set -uo pipefail
-pid_file=${FILBERT_DOCKERD_PID_FILE:-/tmp/filbert-dockerd.pid}
+pid_file=${FILBERT_TEST_DOCKERD_PID_FILE:-/tmp/filbert-dockerd.pid}
 # dockerd gives containers 15 s.
 stop_timeout_s=30
 

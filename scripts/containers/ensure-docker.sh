@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Makes sure that a Docker engine answers and that `docker compose` (v2) exists.
 # A running engine is used as it is. Where there is none, as root on Debian, installs Debian's docker.io and starts dockerd in
-# the background; its process id is then in the file that FILBERT_DOCKERD_PID_FILE names, and end-docker.sh ends it.
+# the background; its process id is then in the file that FILBERT_TEST_DOCKERD_PID_FILE names, and end-docker.sh ends it.
 set -euo pipefail
 
-pid_file=${FILBERT_DOCKERD_PID_FILE:-/tmp/filbert-dockerd.pid}
-log_file=${FILBERT_DOCKERD_LOG_FILE:-/tmp/filbert-dockerd.log}
-start_timeout_s=${FILBERT_DOCKERD_TIMEOUT_S:-90}
+pid_file=${FILBERT_TEST_DOCKERD_PID_FILE:-/tmp/filbert-dockerd.pid}
+log_file=${FILBERT_TEST_DOCKERD_LOG_FILE:-/tmp/filbert-dockerd.log}
+start_timeout_s=${FILBERT_TEST_DOCKERD_TIMEOUT_S:-90}
 # The engine's own state: what a killed one left must not keep the next from starting.
 run_folder=/var/run
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -103,7 +103,7 @@ export async function metricsPage(): Promise<string> {
   return `${parts.join('\n')}\n`;
 }
 
-const BUS = `\`bus_request_seconds\` and \`rpc_call_seconds\` are the time that requests over the bus and gRPC calls of control took.
+const BUS = `\`bus_outstanding_bytes\` is what waits in streams of the bus, 1 MiB a writer at most; \`bus_request_seconds\` and \`rpc_call_seconds\` are the time that requests over the bus and gRPC calls of control took.
 
 \`bus_events_total\` counts what became of messages of the bus, by topic (the names in
 docs/architecture.md, "The bus") and event: \`published\` and \`delivered\` went well; \`disconnected\`, \`no-credit\`,
@@ -138,7 +138,7 @@ function metricTable(metrics: readonly MetricJson[]): string {
  */
 function labelsOf(metric: MetricJson): string {
   if (metric.name.endsWith('_bus_events_total')) return `\`topic\`; \`event\`: ${BUS_EVENTS.join(', ')}`;
-  if (metric.name.endsWith('_bus_request_seconds')) return '`topic`';
+  if (/_bus_(request_seconds|outstanding_bytes)$/.test(metric.name)) return '`topic`';
   if (!metric.name.startsWith('filbert_')) return '';
   const values = new Map<string, Set<string>>();
   for (const sample of metric.values) {

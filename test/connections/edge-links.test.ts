@@ -454,7 +454,7 @@ describe('connections edge', () => {
       assert.equal(harness.edge.links.size, 0);
       await harness.stop();
       await start();
-      assert.match(harness.edge.connect(`127.0.0.1:${harness.port}`) ?? '', /is connected already/);
+      assert.match(harness.edge.connect(`127.0.0.1:${harness.port}`) ?? '', /is this node itself/);
     });
   });
 

@@ -56,9 +56,10 @@ interface OpenNode extends NodeServices {
 }
 
 async function openNode(flags: FlagValues): Promise<OpenNode> {
-  // Those of any process of a node: the command line may run beside one, as in a container.
-  const unknown = unknownVariables([nodeConfig, routerConfig], process.env);
-  if (unknown.length > 0) throw new CommandError(ExitCode.config, unknown.join('\n'));
+  // Only warned of: a command reads few of them, and may run beside a node or with the variables of the compose file.
+  for (const sentence of unknownVariables([nodeConfig, routerConfig], process.env)) {
+    process.stderr.write(`warning: ${sentence}\n`);
+  }
   const token = controlToken();
   const given = controlFlag(flags);
   if (given?.includes('=') === true) {

@@ -94,6 +94,12 @@ export const PROCESSES: Row = {
       queries: per(anyService('bus_events_total', TROUBLE), 'event'),
     },
     {
+      title: 'Waiting in streams of the bus',
+      description: 'Bytes sent that their readers have not done yet, by topic. At 1 MiB a writer, frames are shed.',
+      unit: 'bytes',
+      queries: [{ expr: `sum by (topic) (${anyService('bus_outstanding_bytes')})`, legend: '{{topic}}' }],
+    },
+    {
       title: 'Spans of traces',
       description: 'Ended, sent, and failed to be sent; ended and neither: dropped, the collector is too slow.',
       unit: 'ops',

@@ -260,6 +260,9 @@ export function busContract(name: string, open: (onError: BusErrorHook) => Promi
           ['sent', 'sent', 'sent', 'no-credit'],
         );
         assert.equal(writer.outstandingBytes, 300);
+        const other = near.openWriter(topic, { epoch: 2, maxOutstandingBytes: 300, maxOutstandingMs: 60_000 });
+        assert.deepEqual([...near.outstanding()], [{ topic: 'part', bytes: 300 }], 'all writers of a topic together');
+        other.close();
         assert.ok(writer.pressure() >= 1);
         assert.equal(count(near, 'part', 'no-credit'), 1);
         await waitFor('three handlers', () => finish.length === 3);
@@ -278,6 +281,8 @@ export function busContract(name: string, open: (onError: BusErrorHook) => Promi
         for (const end of finish) end();
         await waitFor('the last report', () => writer.outstandingBytes === 0);
         assert.ok(writer.isDone(writer.lastNumber));
+        writer.close();
+        assert.deepEqual([...near.outstanding()], []);
         assert.equal(count(near, 'part', 'published'), 4);
       });
 

@@ -153,6 +153,9 @@ describe('kit metrics', () => {
         yield { topic: 'router.ingress', event: 'sent', value: 4 };
         yield { topic: 'router.ingress', event: 'no-credit', value: 1 };
       },
+      *outstanding() {
+        yield { topic: 'router.ingress', bytes: 5 };
+      },
       *requestDurations() {
         yield { topic: 'node.facts.get', durations };
       },
@@ -160,6 +163,7 @@ describe('kit metrics', () => {
     const text = await router.registry.metrics();
     assert.match(text, /^filbert_edge_links 1$/m);
     assert.match(text, /^filbert_router_bus_events_total\{topic="router.ingress",event="no-credit"\} 1$/m);
+    assert.match(text, /^filbert_router_bus_outstanding_bytes\{topic="router.ingress"\} 5$/m);
     assert.match(text, /^filbert_router_bus_request_seconds_bucket\{le="0.0025",topic="node.facts.get"\} 1$/m);
   });
 });

@@ -114,6 +114,12 @@ export interface BusCount {
 }
 
 /** How long the requests of one topic took, from the request to its first reply or its failure. */
+/** What the writers of one topic have sent and its readers have not done yet. */
+export interface BusOutstanding {
+  readonly topic: string;
+  readonly bytes: number;
+}
+
 export interface BusRequests {
   readonly topic: string;
   readonly durations: Durations;
@@ -157,6 +163,8 @@ export interface Bus {
   openReader<T extends Sequenced>(topic: Topic<T>, handler: (message: T) => void | Promise<void>): Subscription;
   /** The counters that have counted something, as plain numbers, for the metrics to read at scrape time. */
   counters(): Iterable<BusCount>;
+  /** What waits in streams, by topic with open writers, for the metrics to read at scrape time. */
+  outstanding(): Iterable<BusOutstanding>;
   /** The requests that ended, for the metrics to read at scrape time. */
   requestDurations(): Iterable<BusRequests>;
   /**

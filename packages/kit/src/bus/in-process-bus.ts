@@ -4,6 +4,7 @@ import {
   type BusCount,
   BusError,
   type BusErrorHook,
+  type BusOutstanding,
   type BusRequests,
   type BusStatus,
   type RequestTopic,
@@ -19,6 +20,7 @@ import { HandlerCalls } from './handler-calls.ts';
 import { InProcessQueue, type QueueTarget } from './in-process-queue.ts';
 import { nextMember, Routes, type Subscriber } from './in-process-routes.ts';
 import { DRAIN_TIMEOUT_MS } from './limits.ts';
+import { OpenWriters } from './open-writers.ts';
 import { PendingRequests } from './pending-requests.ts';
 import { STATUS_TOPIC, StatusListeners } from './status-listeners.ts';
 import { CreditReader, CreditWriter, type PublishOutcome, type ReportSink } from './stream.ts';
@@ -52,6 +54,7 @@ class InProcessBus implements Bus {
   readonly #clock: Clock;
   readonly #timers: Timers;
   readonly #counts = new BusCounts();
+  readonly #writers = new OpenWriters(this.#counts);
   readonly #calls: HandlerCalls;
   readonly #status: StatusListeners;
   readonly #routes = new Routes<InProcessSubscriber>();
@@ -121,8 +124,9 @@ class InProcessBus implements Bus {
       clock: this.#clock,
       counts: this.#counts.of(topic.name),
       transmit: (message) => this.#send(topic.subject, message, writer),
-      onClose: () => undefined,
+      onClose: () => this.#writers.delete(writer),
     });
+    this.#writers.add(writer, topic.name);
     return writer;
   }
 
@@ -140,6 +144,10 @@ class InProcessBus implements Bus {
 
   counters(): Iterable<BusCount> {
     return this.#counts.entries();
+  }
+
+  outstanding(): Iterable<BusOutstanding> {
+    return this.#writers.outstanding();
   }
 
   requestDurations(): Iterable<BusRequests> {

@@ -5,6 +5,7 @@ import {
   type BusCount,
   BusError,
   type BusErrorHook,
+  type BusOutstanding,
   type BusRequests,
   type BusStatus,
   type Codec,
@@ -22,6 +23,7 @@ import { HandlerCalls } from './handler-calls.ts';
 import { DRAIN_TIMEOUT_MS } from './limits.ts';
 import { connectNats, type NatsConnectOptions } from './nats-connect.ts';
 import { NatsPlane, type NatsPlaneHooks } from './nats-plane.ts';
+import { OpenWriters } from './open-writers.ts';
 import { PendingRequests } from './pending-requests.ts';
 import { STATUS_TOPIC, StatusListeners } from './status-listeners.ts';
 import { CreditReader, CreditWriter, type PublishOutcome } from './stream.ts';
@@ -63,6 +65,7 @@ class NatsBus implements Bus {
   readonly #data: NatsPlane;
   readonly #control: NatsPlane;
   readonly #counts = new BusCounts();
+  readonly #open = new OpenWriters(this.#counts);
   readonly #calls: HandlerCalls;
   readonly #status: StatusListeners;
   readonly #requests: PendingRequests<Uint8Array>;
@@ -149,13 +152,17 @@ class NatsBus implements Bus {
     const id = ++this.#lastWriter;
     const plane = this.#planeOf(topic);
     const publishOptions = { reply: `${this.#inbox}.${CREDIT_PREFIX}${id}` };
-    const writer = new CreditWriter<T>(options, {
+    const writer: CreditWriter<T> = new CreditWriter<T>(options, {
       clock: this.#clock,
       counts: this.#counts.of(topic.name),
       transmit: (message) => this.#send(plane, topic.subject, topic.codec, message, publishOptions),
-      onClose: () => this.#writers.delete(id),
+      onClose: () => {
+        this.#writers.delete(id);
+        this.#open.delete(writer);
+      },
     });
     this.#writers.set(id, writer);
+    this.#open.add(writer, topic.name);
     return writer;
   }
 
@@ -181,6 +188,10 @@ class NatsBus implements Bus {
 
   counters(): Iterable<BusCount> {
     return this.#counts.entries();
+  }
+
+  outstanding(): Iterable<BusOutstanding> {
+    return this.#open.outstanding();
   }
 
   requestDurations(): Iterable<BusRequests> {

@@ -16,6 +16,12 @@ export class BusCounts {
     return this.#topics.get(name) ?? this.#add(name);
   }
 
+  /** The name under which a topic is counted: its own, or that of all beyond the bound. */
+  nameOf(name: string): string {
+    this.of(name);
+    return this.#topics.has(name) ? name : OTHER_TOPICS;
+  }
+
   /** Every counter that is not 0. */
   *entries(): Generator<BusCount> {
     for (const [topic, counts] of this.#topics) {

@@ -19,6 +19,7 @@ export function collectProcessMetrics(registry: Registry): void {
 /** What the bus counts, by topic and event: closed sets of names in the program. */
 export interface CountedBus {
   counters(): Iterable<{ readonly topic: string; readonly event: string; readonly value: number }>;
+  outstanding(): Iterable<{ readonly topic: string; readonly bytes: number }>;
   requestDurations(): Iterable<{ readonly topic: string; readonly durations: Durations }>;
 }
 
@@ -28,8 +29,8 @@ export const MAX_BUS_TOPICS = 48;
 export const MAX_BUS_EVENTS = 10;
 
 /**
- * Adds `filbert_<service>_bus_events_total{topic,event}` and `filbert_<service>_bus_request_seconds{topic}`, read from the
- * bus at scrape time.
+ * Adds `filbert_<service>_bus_events_total{topic,event}`, `filbert_<service>_bus_outstanding_bytes{topic}` and
+ * `filbert_<service>_bus_request_seconds{topic}`, read from the bus at scrape time.
  */
 export function collectBusCounters(metrics: Metrics, bus: CountedBus): void {
   metrics.counterFrom(
@@ -37,6 +38,12 @@ export function collectBusCounters(metrics: Metrics, bus: CountedBus): void {
     'What happened to messages of the bus, by topic.',
     { topic: namesUpTo(MAX_BUS_TOPICS), event: namesUpTo(MAX_BUS_EVENTS) },
     () => Array.from(bus.counters(), ({ topic, event, value }) => ({ labels: { topic, event }, value })),
+  );
+  metrics.gaugeFrom(
+    'bus_outstanding_bytes',
+    'Bytes sent over streams of the bus that their readers have not done yet, by topic.',
+    { topic: namesUpTo(MAX_BUS_TOPICS) },
+    () => Array.from(bus.outstanding(), ({ topic, bytes }) => ({ labels: { topic }, value: bytes })),
   );
   metrics.durationsFrom(
     'bus_request_seconds',

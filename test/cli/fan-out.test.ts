@@ -12,7 +12,8 @@ import {
   type RpcServer,
   type RpcService,
 } from '@filbert/kit';
-import { fanOutControl, SERVICE_AWAY, type ControlledProcess } from '../../cli/src/control/fan-out.ts';
+import { SERVICE_AWAY, type ControlledProcess } from '../../cli/src/control/asking.ts';
+import { fanOutControl } from '../../cli/src/control/fan-out.ts';
 
 type Client = ReturnType<typeof createRpcClient>;
 

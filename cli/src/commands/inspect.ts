@@ -1,7 +1,7 @@
 import { bootstrapV1, connectionsV1, routerV1, searchV1, transfersV1 } from '@filbert/contracts';
 import { parsePeerAddress } from '@filbert/gnutella';
 import { callStream, callUnary, RpcError, type FlagValues } from '@filbert/kit';
-import { SERVICE_AWAY } from '../control/fan-out.ts';
+import { SERVICE_AWAY } from '../control/asking.ts';
 import { CommandError, ExitCode } from '../exit-codes.ts';
 import { CALL_TIMEOUT_MS, MAX_SENTENCE_CHARS, withNode } from '../control/control-client.ts';
 import { bytes, duration, printable, printJson, table } from './show.ts';

@@ -9,7 +9,7 @@ import {
 } from '@filbert/kit';
 import { routerConfig } from '@filbert/router';
 import { findControl } from './control-file.ts';
-import { SERVICE_AWAY, type RpcClient } from './fan-out.ts';
+import { SERVICE_AWAY, type RpcClient } from './asking.ts';
 import { openNodeServices, type NodeServices } from './node-services.ts';
 import { parseServiceAddresses, type ServiceAddresses } from './service-addresses.ts';
 import { CommandError, ExitCode } from '../exit-codes.ts';

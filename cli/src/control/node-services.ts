@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { createLogger, createReadiness, createRpcClient, createRpcServer } from '@filbert/kit';
-import { fanOutControl, type RpcClient } from './fan-out.ts';
+import { type RpcClient } from './asking.ts';
+import { fanOutControl } from './fan-out.ts';
 import type { ServiceAddresses } from './service-addresses.ts';
 import { ServiceProcesses } from './service-processes.ts';
 

@@ -1,7 +1,7 @@
 import { lookup } from 'node:dns/promises';
 import { createRpcClient, formatHostPort, type HostPort } from '@filbert/kit';
 import type { ServiceKind } from '../service-kinds.ts';
-import type { ControlledProcess, RpcClient } from './fan-out.ts';
+import type { ControlledProcess, RpcClient } from './asking.ts';
 
 /** How often names are looked up again while a command runs, ms: containers come and go. */
 const LOOK_UP_INTERVAL_MS = 5_000;

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createRpcClient, parseHostPort, type HostPort, type Logger, type ServiceReport } from '@filbert/kit';
-import type { RpcClient } from '../control/fan-out.ts';
+import type { RpcClient } from '../control/asking.ts';
 import type { ServiceKind } from '../service-kinds.ts';
 import { KeptProcess } from './kept-process.ts';
 import type { OrphanGuard } from './orphan-guard.ts';

@@ -82,6 +82,8 @@ for (const { name, processes } of CHAINS) {
         assert.ok(readFileSync(done.path).equals(content), `${done.name} is what was shared`);
         const pushes: number = (await seeker.metric('filbert_transfers_pushes_sent_total')) - pushed;
         assert.equal(pushes, way.firewalled ? 1 : 0, way.firewalled ? 'by PUSH' : 'directly');
+        // What is there is not fetched again.
+        rmSync(done.path);
       }
     }
 

@@ -145,7 +145,8 @@ describe('LinkTable', () => {
             hopsFlow >= 3 &&
             table !== undefined &&
             table.bits > 3 &&
-            table.count <= 0.9 * 2 ** table.bits,
+            // Our own files are told however many they are.
+            (kind === LinkKind.LINK_KIND_LIBRARY || table.count <= 0.9 * 2 ** table.bits),
         );
         assert.equal(
           links.merged.count,
@@ -155,7 +156,7 @@ describe('LinkTable', () => {
           ).count,
         );
       }),
-      { numRuns: 25 },
+      { numRuns: 60 },
     );
   });
 

@@ -62,7 +62,7 @@ describe('connections: hand-over to workers of other processes', () => {
   beforeEach(() => {
     bus = createInProcessBus();
     nowMs = 1_000;
-    handOver = new HandOver({ bus, now: () => nowMs });
+    handOver = new HandOver({ bus, now: () => nowMs, workerWaitMs: 20 });
     handOver.start();
   });
 
@@ -188,6 +188,20 @@ describe('connections: hand-over to workers of other processes', () => {
       all.map(({ sockets }) => sockets.length),
       [3, 3, 3],
     );
+  });
+
+  it('waits a little for a worker that has not said yet that it lives, and goes to it', async () => {
+    handOver.stop();
+    handOver = new HandOver({ bus, now: () => nowMs, workerWaitMs: 60_000 });
+    handOver.start();
+    const first = await handedOver();
+    const second = await handedOver();
+    await say('transfers-9', { draining: true });
+    const worker = await announced('transfers-0');
+    for (const at of [0, 1]) assert.deepEqual((await worker.connection(at)).rest, GET);
+    await waitFor('the hand-overs', () => handOver.results.worker === 2);
+    assert.equal(handOver.results['no-worker'], 0);
+    assert.equal(first.text() + second.text(), '');
   });
 
   it('goes to no worker that drains, has no address, or fell silent; the peer gets 503', async () => {

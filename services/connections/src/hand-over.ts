@@ -11,6 +11,10 @@ const WORKER_LIFETIME_MS = 3_500;
 export const MAX_WORKERS = 256;
 /** Connections handed over to other processes at one time; further ones are told to come back. */
 export const MAX_HANDED_OVER = 4_096;
+/** Where no worker is known, as right after a start, a connection waits so long for one to say that it lives, in ms. */
+export const WORKER_WAIT_MS = 1_500;
+/** Connections that wait for that at one time; further ones are told to come back. */
+const MAX_WAITING = 256;
 const CONNECT_TIMEOUT_MS = 2_000;
 /** A handed-over connection on which nothing moves for this long is closed. */
 const IDLE_MS = 180_000;
@@ -47,6 +51,9 @@ export class HandOver {
   readonly #now: () => number;
   readonly #workers = new Map<string, Worker>();
   readonly #piped = new Set<Socket>();
+  /** Connections for which there is no worker yet: each takes a new look at the workers. */
+  readonly #waiting = new Set<() => void>();
+  readonly #workerWaitMs: number;
   #subscription: Subscription | undefined;
 
   constructor(options: {
@@ -55,7 +62,10 @@ export class HandOver {
     readonly local?: (socket: Socket, first: Buffer) => void;
     /** ms, monotonic */
     readonly now: () => number;
+    /** Default `WORKER_WAIT_MS`. */
+    readonly workerWaitMs?: number;
   }) {
+    this.#workerWaitMs = options.workerWaitMs ?? WORKER_WAIT_MS;
     this.#bus = options.bus;
     this.#local = options.local;
     this.#now = options.now;
@@ -71,12 +81,14 @@ export class HandOver {
     this.#subscription = this.#bus.subscribe(transfersSummary, (summary) => {
       this.#workers.delete(summary.workerId);
       if (this.#workers.size < MAX_WORKERS) this.#workers.set(summary.workerId, { summary, at: this.#now(), given: 0 });
+      for (const look of [...this.#waiting]) look();
     });
   }
 
   stop(): void {
     this.#subscription?.unsubscribe();
     for (const socket of this.#piped) socket.destroy();
+    this.#waiting.clear();
   }
 
   /** Hands over a connection that said `first` and has no listeners of ours. */
@@ -87,7 +99,36 @@ export class HandOver {
       return;
     }
     const worker = this.#choose();
-    if (worker === undefined) return this.#refuse(socket, 'no-worker');
+    if (worker === undefined) return this.#wait(socket, remoteIp, first);
+    this.#give(socket, remoteIp, first, worker);
+  }
+
+  /** Until a worker says that it lives, or the time for that is over. */
+  #wait(socket: Socket, remoteIp: string, first: Buffer): void {
+    if (this.#waiting.size >= MAX_WAITING) return this.#refuse(socket, 'no-worker');
+    // What it says meanwhile stays in the kernel.
+    socket.pause();
+    const end = (): void => {
+      clearTimeout(timer);
+      socket.off('close', end);
+      this.#waiting.delete(look);
+    };
+    const look = (): void => {
+      const worker = this.#choose();
+      if (worker === undefined) return;
+      end();
+      this.#give(socket, remoteIp, first, worker);
+    };
+    const timer = setTimeout(() => {
+      end();
+      this.#refuse(socket, 'no-worker');
+    }, this.#workerWaitMs);
+    timer.unref();
+    socket.once('close', end);
+    this.#waiting.add(look);
+  }
+
+  #give(socket: Socket, remoteIp: string, first: Buffer, worker: Worker): void {
     if (this.#piped.size >= MAX_HANDED_OVER) return this.#refuse(socket, 'too-many');
     worker.given++;
     this.#pipe(socket, remoteIp, first, worker.summary);

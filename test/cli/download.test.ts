@@ -301,18 +301,23 @@ describe('filbert download', function () {
     assert.equal(term.code, 143);
   });
 
-  it('follows the download over a restart of the node', async () => {
+  /** A node that tells of a running download once, and then is told to stop. */
+  function endsWith(stop: () => void): ControlScript {
     const running = download(DownloadState.DOWNLOAD_STATE_RUNNING, { doneBytes: 10 });
-    const control = await script({
+    return {
       transfers: {
         ...transfers([]),
         // eslint-disable-next-line @typescript-eslint/require-await -- a stream that ends, as of a node that stops
         async *watchDownloads() {
           yield { download: running };
-          setImmediate(() => void restart());
+          setImmediate(stop);
         },
       },
-    });
+    };
+  }
+
+  it('follows the download over a restart of the node', async () => {
+    const control = await script(endsWith(() => void restart()));
     const restart = async (): Promise<void> => {
       await nodes.pop()?.stop();
       await script({ transfers: transfers([completed()]) }, control);
@@ -322,21 +327,11 @@ describe('filbert download', function () {
   });
 
   it('finds the node again that listens elsewhere since it was started again', async () => {
-    const running = download(DownloadState.DOWNLOAD_STATE_RUNNING, { doneBytes: 10 });
     const listensAt = (control: string): void => {
       const content = { control, admin: '127.0.0.1:1', gnutella: '127.0.0.1:2', pid: process.pid };
       writeFileSync(join(folder, 'control.json'), JSON.stringify(content));
     };
-    const first = await script({
-      transfers: {
-        ...transfers([]),
-        // eslint-disable-next-line @typescript-eslint/require-await -- a stream that ends, as of a node that stops
-        async *watchDownloads() {
-          yield { download: running };
-          setImmediate(() => void restart());
-        },
-      },
-    });
+    const first = await script(endsWith(() => void restart()));
     const restart = async (): Promise<void> => {
       await nodes.pop()?.stop();
       listensAt(await script({ transfers: transfers([completed()]) }));

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { transfersV1 } from '@filbert/contracts';
 import { callUnary, RpcError, type FlagValues } from '@filbert/kit';
-import { downloadObject, hasStopped, progressText, sentence, stateName } from '../download/describe.ts';
+import { downloadObject, hasStopped, MAX_PATH_CHARS, progressText, sentence, stateName } from '../download/describe.ts';
 import { findSources, SOURCE_SEARCH_MS, type FoundSources } from '../download/find-sources.ts';
 import { followDownload } from '../download/follow.ts';
 import { checkPlan, saveCopy, type CopyPlan } from '../download/save-copy.ts';
@@ -13,8 +13,6 @@ import { sayWhoCannotBeAsked } from './who-is-asked.ts';
 import { ProgressLine } from './progress-line.ts';
 import { bytes, duration, plural, printable, printJson } from './show.ts';
 
-/** Longest path or name of a file that is printed, in characters. */
-const MAX_PATH_CHARS = 1_000;
 const NO_SOURCES: FoundSources = { sources: [], name: '' };
 const transfers = transfersV1.TransfersServiceService;
 const BUSY: ReadonlySet<transfersV1.DownloadState> = new Set([
@@ -106,11 +104,11 @@ class DownloadCommand {
   /** Copies the file where that is asked for, and says where it is. */
   async #end(finished: transfersV1.Download, text: string): Promise<void> {
     const { plan, isJson } = this.#options;
-    const path = plan === undefined ? finished.path : await this.#copy(finished, plan);
-    if (isJson && plan !== undefined) printJson({ ...downloadObject(finished), copiedTo: path });
-    if (isJson) return;
-    console.log(`${text}: ${printable(finished.path, MAX_PATH_CHARS)}`);
-    if (plan !== undefined) console.log(`copied to ${printable(path, MAX_PATH_CHARS)}`);
+    const copiedTo = plan === undefined ? undefined : await this.#copy(finished, plan);
+    if (!isJson) console.log(`${text}: ${printable(finished.path, MAX_PATH_CHARS)}`);
+    if (copiedTo === undefined) return;
+    if (isJson) printJson({ ...downloadObject(finished), copiedTo });
+    else console.log(`copied to ${printable(copiedTo, MAX_PATH_CHARS)}`);
   }
 
   /** The download of this file that the node has under way, or finished with its file still there. */
@@ -157,12 +155,7 @@ class DownloadCommand {
   async #start({ sources, name }: FoundSources): Promise<transfersV1.Download> {
     const { client, target, state } = this.#options;
     try {
-      const request = {
-        target: target.text,
-        sources: [...sources],
-        name: target.name ?? name,
-        sizeBytes: 0,
-      };
+      const request = { target: target.text, sources: [...sources], name: target.name ?? name, sizeBytes: 0 };
       const started = await callUnary(client, transfers.startDownload, request, callOptions(state));
       // Whoever asks again for a file that was paused, or had failed, wants it to go on.
       const resumed =

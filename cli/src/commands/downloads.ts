@@ -1,6 +1,6 @@
 import { transfersV1 } from '@filbert/contracts';
 import { callStream, callUnary, type FlagValues } from '@filbert/kit';
-import { downloadObject, percent, sentence, stateName, timeLeft } from '../download/describe.ts';
+import { downloadObject, MAX_PATH_CHARS, percent, sentence, stateName, timeLeft } from '../download/describe.ts';
 import { CALL_TIMEOUT_MS, withNode } from '../control/control-client.ts';
 import { interruptible, untilAborted } from './interruption.ts';
 import { bytes, printable, printJson, rate, table } from './show.ts';
@@ -13,8 +13,6 @@ const MAX_CHANGES = 10_000_000;
 const PAINT_INTERVAL_MS = 500;
 /** Elsewhere a download that only gets on is told of this often at most, in ms. */
 const LINE_INTERVAL_MS = 3_000;
-/** Longest path that is printed, in characters. */
-const MAX_PATH_CHARS = 1_000;
 
 const transfers = transfersV1.TransfersServiceService;
 const { DownloadState } = transfersV1;

@@ -3,6 +3,9 @@ import { MAX_SENTENCE_CHARS } from '../control/control-client.ts';
 import { bar } from '../commands/progress-line.ts';
 import { bytes, duration, plural, printable, rate } from '../commands/show.ts';
 
+/** Longest path or name of a file that is printed, in characters. */
+export const MAX_PATH_CHARS = 1_000;
+
 const { DownloadState } = transfersV1;
 
 const STATE_NAMES: Readonly<Record<transfersV1.DownloadState, string>> = {

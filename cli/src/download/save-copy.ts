@@ -4,6 +4,7 @@ import { link, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { errorCode } from '@filbert/kit';
 import { CommandError, ExitCode } from '../exit-codes.ts';
 
 /** Where a finished file is wanted as well. */
@@ -97,7 +98,7 @@ function refuseExisting(file: string): (error: unknown) => never {
 }
 
 function isExisting(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'EEXIST';
+  return errorCode(error) === 'EEXIST';
 }
 
 function messageOf(error: unknown): string {

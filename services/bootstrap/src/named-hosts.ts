@@ -1,7 +1,7 @@
 import type { LookupAddress } from 'node:dns';
 import { lookup } from 'node:dns/promises';
 import { canonicalHost, isUsablePeerAddress, type PeerAddress } from '@filbert/gnutella';
-import { formatHostPort, type HostPort, type Logger } from '@filbert/kit';
+import { formatHostPort, type HostPort, type Logger, errorCode } from '@filbert/kit';
 
 /** A look-up that took longer has failed. */
 export const LOOKUP_TIMEOUT_MS = 5_000;
@@ -149,6 +149,5 @@ async function inTime(asked: Promise<Answer>): Promise<Answer> {
 }
 
 function reasonOf(error: unknown): string {
-  if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code;
-  return error instanceof Error ? error.message : String(error);
+  return errorCode(error) ?? (error instanceof Error ? error.message : String(error));
 }

@@ -88,7 +88,6 @@ export class HandOver {
   stop(): void {
     this.#subscription?.unsubscribe();
     for (const socket of this.#piped) socket.destroy();
-    this.#waiting.clear();
   }
 
   /** Hands over a connection that said `first` and has no listeners of ours. */

@@ -113,13 +113,13 @@ export interface BusCount {
   readonly value: number;
 }
 
-/** How long the requests of one topic took, from the request to its first reply or its failure. */
 /** What the writers of one topic have sent and its readers have not done yet. */
 export interface BusOutstanding {
   readonly topic: string;
   readonly bytes: number;
 }
 
+/** How long the requests of one topic took, from the request to its first reply or its failure. */
 export interface BusRequests {
   readonly topic: string;
   readonly durations: Durations;

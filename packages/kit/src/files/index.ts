@@ -1,1 +1,2 @@
 export { makeFolder } from './make-folder.ts';
+export { errorCode } from './error-code.ts';

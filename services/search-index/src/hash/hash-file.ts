@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readSync, realpathSync, type Stats } from 'node:fs';
+import { errorCode } from '@filbert/kit';
 import type { HashFailure } from './hash-messages.ts';
 
 const CHUNK_BYTES = 256 * 1024;
@@ -51,7 +52,7 @@ function isSame(a: Stats, b: Stats): boolean {
 
 function failureOf(error: unknown): { reason: HashFailure; detail: string } {
   const detail = error instanceof Error ? error.message : String(error);
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  const code = errorCode(error);
   if (code === 'ENOENT' || code === 'ENOTDIR') return { reason: 'vanished', detail };
   if (code === 'ELOOP' || code === 'ENXIO') return { reason: 'not-a-file', detail };
   return { reason: 'unreadable', detail };

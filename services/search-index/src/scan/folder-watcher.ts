@@ -1,4 +1,5 @@
 import { watch } from 'node:fs';
+import { errorCode } from '@filbert/kit';
 import type { Logger } from '@filbert/kit';
 
 /** Folders that are watched; those beyond are looked through from time to time only. */
@@ -61,7 +62,7 @@ export class FolderWatcher {
       );
       this.#watches.set(folder, watch);
     } catch (error) {
-      const code = error instanceof Error && 'code' in error ? error.code : undefined;
+      const code = errorCode(error);
       // What cannot be read is told by the walk.
       if (code === 'ENOSPC' || code === 'EMFILE') this.#tellShort('the system has no watch left');
     }

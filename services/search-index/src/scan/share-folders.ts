@@ -1,4 +1,5 @@
 import { isAbsolute, resolve, sep } from 'node:path';
+import { errorCode } from '@filbert/kit';
 import { holdsNodeData } from './left-out.ts';
 import type { WalkFileSystem } from './walker.ts';
 
@@ -106,7 +107,7 @@ export class ShareFolders {
       await entries.return?.();
       return { realPath };
     } catch (error) {
-      if (isMissing(error)) return { problem: `"${path}" does not exist` };
+      if (errorCode(error) === 'ENOENT') return { problem: `"${path}" does not exist` };
       return { problem: `"${path}" cannot be read: ${error instanceof Error ? error.message : String(error)}` };
     }
   }
@@ -138,10 +139,6 @@ export class ShareFolders {
     if (this.#shares.some((share) => share.path === absolute)) return;
     this.#shares.push({ path: absolute, configured, realPath: undefined, state: 'waiting' });
   }
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }
 
 /** Whether `path` is `folder` or lies in it; both absolute and without `..`. */

@@ -1,6 +1,7 @@
 import type { Dirent, Stats } from 'node:fs';
 import { lstat, opendir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
+import { errorCode } from '@filbert/kit';
 import { holdsNodeData, nameLeftOut, type LeftOutReason } from './left-out.ts';
 
 /** Folders within folders that are looked into. */
@@ -133,7 +134,7 @@ function otherKind(stats: Stats): LeftOutReason {
 }
 
 function failure(error: unknown): { readonly reason: LeftOutReason; readonly detail: string } {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  const code = errorCode(error);
   const detail = error instanceof Error ? error.message : String(error);
   return { reason: code === 'ENOENT' || code === 'ENOTDIR' ? 'vanished' : 'unreadable', detail };
 }

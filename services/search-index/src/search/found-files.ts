@@ -76,10 +76,7 @@ export class FoundFiles {
 
   /** Adds a source of the file with that hash. @returns undefined for a source that is known, or one too many */
   addSource(sha1: Sha1 | undefined, source: FoundSource): Found | undefined {
-    const servent = guidToHex(source.serventGuid);
-    const where = source.address === undefined ? '' : formatPeerAddress(source.address);
-    const fileKey = sha1 === undefined ? `${servent} ${source.index} ${source.name}` : sha1Key(sha1);
-    const sourceKey = `${fileKey} ${servent} ${where}`;
+    const { fileKey, sourceKey } = keysOf(sha1, source);
     if (this.#sources.has(sourceKey) || this.#sources.size >= MAX_SOURCES) return undefined;
     this.#sources.add(sourceKey);
 
@@ -93,6 +90,17 @@ export class FoundFiles {
     count(file.sizes, source.sizeBytes);
     return { file, source };
   }
+}
+
+/** What tells a file from others, one without a hash by who has it, and a source from others of the same file. */
+export function keysOf(
+  sha1: Sha1 | undefined,
+  { serventGuid, address, index, name }: FoundSource,
+): { readonly fileKey: string; readonly sourceKey: string } {
+  const servent = guidToHex(serventGuid);
+  const where = address === undefined ? '' : formatPeerAddress(address);
+  const fileKey = sha1 === undefined ? `${servent} ${index} ${name}` : sha1Key(sha1);
+  return { fileKey, sourceKey: `${fileKey} ${servent} ${where}` };
 }
 
 /** What most sources say first, then the others. */

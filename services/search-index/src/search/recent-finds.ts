@@ -1,7 +1,6 @@
-import { formatPeerAddress, guidToHex, type Sha1 } from '@filbert/gnutella';
+import { asSha1, type Sha1 } from '@filbert/gnutella';
 import type { Clock } from '@filbert/kit';
-import { sha1Key } from '../catalogue/shared-file.ts';
-import type { FoundSource } from './found-files.ts';
+import { keysOf, type FoundSource } from './found-files.ts';
 
 /** Sources that are remembered after the searches that found them. */
 export const MAX_RECENT_SOURCES = 2_000;
@@ -43,15 +42,14 @@ export class RecentFinds {
 
   /** Remembers a source, from now on; the oldest gives way to one too many. */
   add(words: string, sha1: Sha1 | undefined, source: FoundSource): void {
-    const file = sha1 === undefined ? `${source.index} ${source.name}` : sha1Key(sha1);
-    const where = source.address === undefined ? '' : formatPeerAddress(source.address);
-    const key = `${file} ${guidToHex(source.serventGuid)} ${where}`;
+    const { sourceKey: key } = keysOf(sha1, source);
     this.#sources.delete(key);
     this.#forgetOld();
     if (this.#sources.size >= MAX_RECENT_SOURCES) this.#forgetFirst();
-    // The GUID is a view of the whole hit, which must not be kept for it.
-    const kept = { ...source, serventGuid: source.serventGuid.slice() };
-    this.#sources.set(key, { words, sha1, source: kept, foundAtMs: this.#clock.monotonic() });
+    // GUID and hash are views of the whole hit, which must not be kept for them.
+    const kept = { ...source, serventGuid: new Uint8Array(source.serventGuid) };
+    const hash = sha1 === undefined ? undefined : asSha1(new Uint8Array(sha1));
+    this.#sources.set(key, { words, sha1: hash, source: kept, foundAtMs: this.#clock.monotonic() });
   }
 
   /** Who had the file, the latest find first. */

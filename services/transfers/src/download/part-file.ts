@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { link, mkdir, open, readdir, rename, rm, stat, unlink, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { errorCode } from '@filbert/kit';
 import { base32Encode, type Sha1 } from '@filbert/gnutella';
 import { numberedName } from './file-names.ts';
 import type { Range } from './range-set.ts';
@@ -188,7 +189,7 @@ export function fileLength(path: string): Promise<number> {
     try {
       return (await stat(path)).size;
     } catch (error) {
-      if (codeOf(error) === 'ENOENT') return 0;
+      if (errorCode(error) === 'ENOENT') return 0;
       throw error;
     }
   });
@@ -222,7 +223,7 @@ async function moveTo(from: string, to: string): Promise<boolean> {
     // A second name, and then only that: unlike rename, link never replaces a file.
     await link(from, to);
   } catch (error) {
-    if (codeOf(error) === 'EEXIST') return false;
+    if (errorCode(error) === 'EEXIST') return false;
     // File systems without hard links: hold the name with an empty file and replace that.
     return moveByPlaceholder(from, to);
   }
@@ -234,7 +235,7 @@ async function moveByPlaceholder(from: string, to: string): Promise<boolean> {
   try {
     await (await open(to, 'wx')).close();
   } catch (error) {
-    if (codeOf(error) === 'EEXIST') return false;
+    if (errorCode(error) === 'EEXIST') return false;
     throw error;
   }
   await rename(from, to);
@@ -251,7 +252,7 @@ async function syncFolder(folder: string): Promise<void> {
 async function exists(path: string): Promise<boolean> {
   return stat(path).then(
     () => true,
-    (error: unknown) => codeOf(error) !== 'ENOENT',
+    (error: unknown) => errorCode(error) !== 'ENOENT',
   );
 }
 
@@ -260,12 +261,8 @@ async function guarded<T>(what: string, work: () => Promise<T>): Promise<T> {
     return await work();
   } catch (cause) {
     if (cause instanceof DiskError || !(cause instanceof Error) || cause.name === 'AbortError') throw cause;
-    const code = codeOf(cause);
+    const code = errorCode(cause);
     const full = code === 'ENOSPC' || code === 'EDQUOT';
     throw new DiskError(full ? 'disk-full' : 'disk-failed', `${what}: ${cause.message}`, { cause });
   }
-}
-
-function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }

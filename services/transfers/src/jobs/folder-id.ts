@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { errorCode } from '@filbert/kit';
 
 /** Says which downloads folder this is, whatever path or machine sees it. */
 const MARKER = '.filbert-folder';
@@ -40,19 +41,15 @@ async function readId(marker: string): Promise<string | undefined> {
     if (!ID.test(text)) throw new Error('it does not hold the id of a folder: remove it while no worker runs');
     return text.trim();
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return undefined;
+    if (errorCode(error) === 'ENOENT') return undefined;
     throw error;
   }
 }
 
 async function placeWithoutLink(error: unknown, own: string, marker: string): Promise<void> {
-  if (codeOf(error) === 'EEXIST') return;
+  if (errorCode(error) === 'EEXIST') return;
   // File systems without hard links: the id is so short that it is written in one piece.
   await writeFile(marker, await readFile(own), { flag: 'wx' }).catch((again: unknown) => {
-    if (codeOf(again) !== 'EEXIST') throw again;
+    if (errorCode(again) !== 'EEXIST') throw again;
   });
-}
-
-function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
